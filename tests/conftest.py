@@ -1,0 +1,17 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_folder() -> Path:
+    """Folder with real data (``data/``) and weights (``weights/``); tests that need it skip where it is absent."""
+    folder = Path(os.environ.get("WSSS_SHARED", REPOSITORY.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"needs real data: {folder / 'data'} is absent (set WSSS_SHARED to a folder with data/ and weights/)")
+    return folder

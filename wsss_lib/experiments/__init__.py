@@ -1,0 +1,1 @@
+"""Profiles, the artefact store, the pipeline of stages and the notebook runner."""

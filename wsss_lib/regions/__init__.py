@@ -1,0 +1,1 @@
+"""What belongs together: superpixels, and one feature vector per superpixel (paper 3.1, 3.2)."""

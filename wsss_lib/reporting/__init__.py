@@ -1,0 +1,1 @@
+"""Numbers in, a table or a figure out; the only floor that draws."""
