@@ -13,5 +13,14 @@ def shared_folder() -> Path:
     """Folder with real data (``data/``) and weights (``weights/``); tests that need it skip where it is absent."""
     folder = Path(os.environ.get("WSSS_SHARED", REPOSITORY.parent / "shared"))
     if not (folder / "data").is_dir():
-        pytest.skip(f"needs real data: {folder / 'data'} is absent (set WSSS_SHARED to a folder with data/ and weights/)")
+        pytest.skip(
+            f"needs real data: {folder / 'data'} is absent (set WSSS_SHARED to a folder with data/ and weights/)"
+        )
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a notebook's cell two minutes, not five seconds, to send its last output when the machine is busy."""
+    for item in items:
+        if hasattr(item, "output_timeout"):
+            item.output_timeout = 120  # nbval fixes it at 5 in the constructor of its items

@@ -63,7 +63,7 @@ class LabelSpace:
     def __post_init__(self) -> None:
         if len(self.classes) != len(self.colors):
             raise SettingsError(
-                f"label space {self.name!r} has {len(self.classes)} classes but {len(self.colors)} colours; give one each"
+                f"label space {self.name!r} has {len(self.classes)} classes, {len(self.colors)} colours; give one each"
             )
         grouped = sorted(index for members in self.categories.values() for index in members)
         if self.categories and grouped != list(range(len(self.classes))):

@@ -1,0 +1,136 @@
+"""The data check: says what is there, finds each kind of damage, never raises."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsss_lib.data.check import check_data
+
+
+@pytest.fixture
+def data_root(camvid_root: Path, msrc21_root: Path, simple_root: Path, paint, photo) -> Path:
+    """A folder with all four data sets, whole."""
+    (root,) = {camvid_root.parent, msrc21_root.parent, simple_root.parent}
+    voc = root / "voc12_mini"
+    paint(voc / "images" / "2007_000123.jpg", photo(9))
+    paint(voc / "labels" / "2007_000123.png", np.full((6, 8), 19))
+    (voc / "tags.csv").write_text("id,tags,repo\n2007_000123,train,somewhere\n")
+    return root
+
+
+def _findings(root: Path, dataset: str, severity: str) -> list[str]:
+    return [f.message for f in check_data(root) if (f.dataset, f.severity) == (dataset, severity)]
+
+
+def test_whole_data_is_all_right_and_counted(data_root: Path) -> None:
+    assert not [f for f in check_data(data_root) if f.severity == "error"]
+    assert _findings(data_root, "camvid", "warning") == []
+    assert _findings(data_root, "camvid", "ok") == [
+        "train: 2 pictures can be read (8 x 6), 2 label maps with 2.00 classes on average",
+        "val: 1 pictures can be read (8 x 6), 1 label maps with 3.00 classes on average",
+        "test: 1 pictures can be read (8 x 6), no label maps, so nothing can be measured on it",
+    ]
+    assert _findings(data_root, "simple_images", "ok") == ["5 pictures in 4 classes can be read"]
+    assert len(_findings(data_root, "msrc21", "ok")) == 3
+    assert len(_findings(data_root, "voc12_mini", "ok")) == 1
+
+
+def test_thin_and_missing_simple_classes_are_named(data_root: Path) -> None:
+    thin, camvid_gaps, cityscapes_gaps = _findings(data_root, "simple_images", "warning")
+    assert "car 2, grass 1, traffic_light 1, wall 1" in thin
+    assert "Sky, Pole, Road" in camvid_gaps
+    assert "rider" in cityscapes_gaps
+
+
+def test_no_folder_and_absent_data_sets(tmp_path: Path, msrc21_root: Path) -> None:
+    (finding,) = check_data(tmp_path / "nowhere")
+    assert finding.severity == "error"
+    absent = [f.dataset for f in check_data(msrc21_root.parent) if "not there: no folder" in f.message]
+    assert absent == ["camvid", "simple_images", "voc12_mini"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "file", "message"),
+    [
+        ("camvid", "camvid/train/a.webp", "1 of 2 train pictures are damaged: .*a.webp cannot be read"),
+        ("camvid", "camvid/valannot/c.png", "1 of 1 val label maps are damaged: .*c.png cannot be read"),
+        ("msrc21", "msrc21/images/2_1_s.jpg", "1 of 1 val pictures are damaged"),
+        ("msrc21", "msrc21/tags.csv", "cannot be read as a CSV file of tags"),
+        ("simple_images", "simple_images/car/x.jpg", "1 of 5 pictures are damaged: .*x.jpg cannot be read"),
+        ("simple_images", "simple_images/manifest.csv", "manifest.csv cannot be read as CSV"),
+        ("voc12_mini", "voc12_mini/labels/2007_000123.png", "1 of 1 all label maps are damaged"),
+        ("camvid", "camvid/train.txt", "list .*train.txt cannot be read"),
+    ],
+)
+def test_damaged_files_are_reported(data_root: Path, dataset: str, file: str, message: str) -> None:
+    (data_root / file).write_bytes(b"\xff\xfe\x00 neither picture nor text \x80")
+    (error,) = _findings(data_root, dataset, "error")
+    with pytest.raises(ValueError, match=message):
+        raise ValueError(error)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "path", "message"),
+    [
+        ("camvid", "camvid/train/a.webp", "train pictures are incomplete: 1 of 2"),
+        ("camvid", "camvid/trainannot/b.png", "train: label maps are missing for 1 of 2 names (b)"),
+        ("camvid", "camvid/val", "val pictures are missing"),
+        ("msrc21", "msrc21/images/3_1_s.jpg", "test: pictures listed in tags.csv are missing for 1 of 1 names (3_1_s)"),
+        ("msrc21", "msrc21/labels/1_1_s.png", "train: label maps are missing for 1 of 1 names"),
+        ("msrc21", "msrc21/tags.csv", "there is no tags file"),
+        ("voc12_mini", "voc12_mini/labels", "labels cannot be listed"),
+    ],
+)
+def test_missing_files_are_reported(data_root: Path, dataset: str, path: str, message: str) -> None:
+    target = data_root / path
+    shutil.rmtree(target) if target.is_dir() else target.unlink()
+    assert any(message in error for error in _findings(data_root, dataset, "error"))
+
+
+def test_label_values_sizes_and_tags_that_do_not_fit(data_root: Path, paint) -> None:
+    paint(data_root / "camvid" / "valannot" / "c.png", np.full((6, 8), 77))
+    paint(data_root / "camvid" / "trainannot" / "b.png", np.zeros((6, 6)))
+    sizes, values = _findings(data_root, "camvid", "error")
+    assert "c.png holds the label values [77]" in values
+    assert sizes == "train: 1 pictures and their label maps differ in size (b.webp)"
+    (data_root / "voc12_mini" / "tags.csv").write_text("id,tags\n2007_000123,trian\n")
+    (error,) = _findings(data_root, "voc12_mini", "error")
+    assert "(did you mean 'train'?)" in error
+
+
+def test_left_over_files_are_warned_of(data_root: Path, paint, photo) -> None:
+    paint(data_root / "camvid" / "train" / "z.png", photo(11))
+    paint(data_root / "camvid" / "trainannot" / "y.png", np.zeros((6, 8)))
+    paint(data_root / "msrc21" / "images" / "z.png", photo(12))
+    warnings = "\n".join(f.message for f in check_data(data_root) if f.severity == "warning")
+    assert "train are not in its list and are not used (z)" in warnings
+    assert "trainannot have no picture and are not used (y)" in warnings
+    assert "1 pictures have no row in tags.csv and are not used (z)" in warnings
+
+
+def test_a_picture_in_two_splits_is_found_by_its_contents(data_root: Path) -> None:
+    shutil.copy(data_root / "camvid" / "train" / "a.webp", data_root / "camvid" / "test" / "d.webp")
+    (warning,) = _findings(data_root, "camvid", "warning")
+    assert warning == (
+        "1 pictures are in two splits (train/a.webp = test/d.webp); part of what "
+        "is trained on is measured on, so better train without them"
+    )
+
+
+def test_a_simple_picture_of_two_classes_is_found_by_its_contents(data_root: Path) -> None:
+    shutil.copy(data_root / "simple_images" / "car" / "x.jpg", data_root / "simple_images" / "wall" / "copy.jpg")
+    repeated = _findings(data_root, "simple_images", "warning")[0]
+    assert repeated.startswith("1 pictures are in two classes (car/x.jpg = wall/copy.jpg)")
+
+
+def test_real_data_has_nothing_wrong_but_one_picture_in_two_splits(shared_folder: Path, tmp_path: Path) -> None:
+    """The two smaller data sets: CamVid's 701 pictures take seconds, and its own tests read them."""
+    for name in ("msrc21", "voc12_mini"):
+        (tmp_path / name).symlink_to(shared_folder / "data" / name)
+    assert [f.message for f in check_data(tmp_path) if f.severity == "error"] == []
+    counts = [message.split(" can be read")[0] for message in _findings(tmp_path, "msrc21", "ok")]
+    assert counts == ["train: 273 pictures", "val: 45 pictures", "test: 273 pictures"]
+    (warning,) = _findings(tmp_path, "msrc21", "warning")
+    assert warning.startswith("1 pictures are in two splits (train/1_27_s.jpg = val/9_15_s.jpg)")

@@ -1,0 +1,100 @@
+"""Label spaces against the tables of their data sets."""
+
+import pytest
+
+from wsss_lib.data.label_spaces import (
+    CAMVID,
+    CITYSCAPES,
+    CITYSCAPES_IDS,
+    LABEL_SPACES,
+    MSRC21,
+    TOY_SCENES,
+    UNKNOWN_COLOR,
+    VOC,
+    did_you_mean,
+    label_space,
+    voc_palette,
+)
+from wsss_lib.vocabulary import LabelSpace, SettingsError
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "background"),
+    [("cityscapes", 19, None), ("camvid", 11, None), ("msrc21", 23, None), ("voc", 21, 0), ("toy_scenes", 9, 0)],
+)
+def test_every_label_space_has_its_number_of_classes(name: str, count: int, background: int | None) -> None:
+    assert len(label_space(name)) == count
+    assert label_space(name).background == background
+
+
+@pytest.mark.parametrize("space", LABEL_SPACES.values(), ids=LABEL_SPACES)
+def test_colours_and_names_are_distinct(space: LabelSpace) -> None:
+    assert len(set(space.colors)) == len(set(space.classes)) == len(space)
+
+
+@pytest.mark.parametrize("space", LABEL_SPACES.values(), ids=LABEL_SPACES)
+def test_only_a_background_may_look_like_an_unknown_pixel(space: LabelSpace) -> None:
+    objects = [color for index, color in enumerate(space.colors) if index != space.background]
+    assert UNKNOWN_COLOR not in objects
+
+
+def test_cityscapes_categories_are_the_index_sets_of_the_official_evaluation() -> None:
+    assert list(CITYSCAPES.categories.items()) == [
+        ("flat", (0, 1)),
+        ("construction", (2, 3, 4)),
+        ("object", (5, 6, 7)),
+        ("nature", (8, 9)),
+        ("sky", (10,)),
+        ("human", (11, 12)),
+        ("vehicle", (13, 14, 15, 16, 17, 18)),
+    ]
+
+
+def test_cityscapes_ids_leave_out_what_is_not_evaluated() -> None:
+    ignored = {0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30}
+    assert set(CITYSCAPES_IDS) | ignored == set(range(34))
+    assert dict(zip(CITYSCAPES.classes, CITYSCAPES_IDS, strict=True))["train"] == 31
+
+
+def test_camvid_has_the_categories_of_cityscapes_in_the_same_order() -> None:
+    assert list(CAMVID.categories) == list(CITYSCAPES.categories)
+
+
+@pytest.mark.parametrize("space", [CITYSCAPES, CAMVID])
+def test_paper_columns_cover_every_class_and_name_columns_of_the_paper(space: LabelSpace) -> None:
+    columns = set(CITYSCAPES.paper_columns.values())
+    assert set(space.paper_columns) == set(space.classes)
+    assert set(space.paper_columns.values()) <= columns
+    assert CITYSCAPES.paper_columns["traffic light"] == "traffic_light"
+    assert CAMVID.paper_columns["Bicyclist"] == "rider"
+
+
+def test_voc_palette_by_hand() -> None:
+    """Index 15 = 0b1111: bits 0 and 3 give red 128 + 64, bit 1 green 128, bit 2 blue 128."""
+    palette = voc_palette(256)
+    assert palette[0] == (0, 0, 0)
+    assert palette[1] == (128, 0, 0)
+    assert palette[15] == (192, 128, 128)
+    assert palette[255] == (224, 224, 192)
+    assert VOC.colors == palette[:21]
+
+
+def test_msrc21_leaves_the_voc_palette_after_chair() -> None:
+    assert MSRC21.colors[MSRC21.index("chair")] == voc_palette(19)[18]
+    assert MSRC21.colors[MSRC21.index("road")] == (128, 64, 128)
+
+
+def test_toy_scenes_start_with_the_background() -> None:
+    assert TOY_SCENES.classes[0] == "background"
+
+
+def test_unknown_name_is_answered_with_the_nearest_and_the_list() -> None:
+    with pytest.raises(
+        SettingsError, match=r"'camvit' is not a label space \(did you mean 'camvid'\?\); known are city"
+    ):
+        label_space("camvit")
+
+
+def test_suggestion_ignores_case_and_is_silent_when_nothing_is_near() -> None:
+    assert did_you_mean("PAVEMENTS", CAMVID.classes) == " (did you mean 'Pavement'?)"
+    assert did_you_mean("zebra", CAMVID.classes) == ""

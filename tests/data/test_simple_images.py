@@ -1,0 +1,122 @@
+"""Simple pictures in class folders and what their classes stand for."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsss_lib.data.label_spaces import CAMVID, CITYSCAPES, VOC
+from wsss_lib.data.pictures import read_image
+from wsss_lib.data.simple_images import TARGETS, missing_targets, simple_images, target_of
+from wsss_lib.vocabulary import IGNORE, DataError
+
+
+def test_folders_become_classes_and_empty_ones_are_left_out(simple_root: Path) -> None:
+    simple = simple_images(simple_root, CAMVID)
+    assert simple.classes == ("car", "grass", "traffic_light", "wall")
+    assert simple.labels == (0, 0, 1, 2, 3)
+    assert simple.targets == (CAMVID.index("Car"), IGNORE, CAMVID.index("SignSymbol"), CAMVID.index("Building"))
+    np.testing.assert_array_equal(simple.image(1), read_image(simple_root / "car" / "y.jpg"))
+
+
+def test_manifest_says_what_belongs_to_the_set(simple_root: Path) -> None:
+    (simple_root / "manifest.csv").write_text("file,class,kind\nwall/x.jpg,wall,full\ncar/y.jpg,truck,crop\n")
+    simple = simple_images(simple_root, CAMVID)
+    assert simple.classes == ("truck", "wall")
+    assert simple.labels == (0, 1)
+    np.testing.assert_array_equal(simple.image(0), read_image(simple_root / "car" / "y.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("simple_class", "camvid_class", "cityscapes_class"),
+    [
+        ("building", "Building", "building"),
+        ("wall", "Building", "wall"),
+        ("sidewalk", "Pavement", "sidewalk"),
+        ("sign", "SignSymbol", "traffic sign"),
+        ("traffic_light", "SignSymbol", "traffic light"),
+        ("car", "Car", "car"),
+        ("truck", "Car", "truck"),
+        ("bus", "Car", "bus"),
+        ("person", "Pedestrian", "person"),
+        ("bicycle", "Bicyclist", "bicycle"),
+        ("motorcycle", "Bicyclist", "motorcycle"),
+        ("tree", "Tree", "vegetation"),
+        ("grass", None, "terrain"),
+        ("train", None, "train"),
+        ("submarine", None, None),
+    ],
+)
+def test_what_a_simple_class_stands_for(
+    simple_class: str, camvid_class: str | None, cityscapes_class: str | None
+) -> None:
+    for space, name in ((CAMVID, camvid_class), (CITYSCAPES, cityscapes_class)):
+        assert target_of(simple_class, space) == (IGNORE if name is None else space.index(name))
+
+
+@pytest.mark.parametrize("space", [CAMVID, CITYSCAPES])
+def test_tables_send_classes_only_where_there_are_classes(space) -> None:
+    assert set(TARGETS[space.name].values()) <= set(space.classes)
+
+
+def test_gaps_are_listed_without_the_background(simple_root: Path) -> None:
+    assert missing_targets(simple_images(simple_root, CAMVID)) == (
+        *("Sky", "Pole", "Road", "Pavement", "Tree", "Fence", "Pedestrian", "Bicyclist"),
+    )
+    gaps = missing_targets(simple_images(simple_root, VOC))
+    assert "background" not in gaps
+    assert "car" not in gaps
+    assert len(gaps) == 19
+
+
+def test_fingerprint_follows_pictures_classes_and_target(simple_root: Path) -> None:
+    first = simple_images(simple_root, CAMVID).fingerprint
+    assert simple_images(simple_root, CAMVID).fingerprint == first
+    assert simple_images(simple_root, CITYSCAPES).fingerprint != first
+    (simple_root / "car" / "x.jpg").rename(simple_root / "wall" / "y.jpg")
+    assert simple_images(simple_root, CAMVID).fingerprint != first
+
+
+def test_simple_set_can_be_sent_to_another_process(simple_root: Path) -> None:
+    simple = simple_images(simple_root, CAMVID)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(simple)).image(0), simple.image(0))
+
+
+def test_missing_and_empty_folders_say_what_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"there is no folder .*one folder of pictures for each class"):
+        simple_images(tmp_path / "nowhere", CAMVID)
+    with pytest.raises(DataError, match="holds no pictures in class folders"):
+        simple_images(tmp_path, CAMVID)
+
+
+def test_manifest_of_missing_pictures_counts_them(simple_root: Path) -> None:
+    (simple_root / "manifest.csv").write_text("file,class\ncar/x.jpg,car\ncar/gone.jpg,car\n")
+    with pytest.raises(DataError, match=r"1 of 2 pictures listed in .*manifest\.csv are missing \(.*gone\.jpg\)"):
+        simple_images(simple_root, CAMVID)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe", r"cannot be read as CSV"),
+        (b"path,label\ncar/x.jpg,car\n", r"has rows without a value for file or class"),
+        (b"file,class\ncar/x.jpg\n", r"has rows without a value for file or class"),
+    ],
+)
+def test_unreadable_manifest_says_what_to_do(simple_root: Path, content: bytes, message: str) -> None:
+    (simple_root / "manifest.csv").write_bytes(content)
+    with pytest.raises(DataError, match=rf"manifest\.csv {message}.*; restore it, or remove it"):
+        simple_images(simple_root, CAMVID)
+
+
+def test_real_simple_pictures(shared_folder: Path) -> None:
+    root = shared_folder / "data" / "simple_images"
+    simple = simple_images(root, CAMVID)
+    assert (len(simple), len(simple.classes)) == (1229, 18)
+    assert simple.labels.count(simple.classes.index("bus")) == 8
+    assert missing_targets(simple) == ()
+    absorbing = [name for name, target in zip(simple.classes, simple.targets, strict=True) if target == IGNORE]
+    assert absorbing == ["grass", "train"]
+    assert missing_targets(simple_images(root, CITYSCAPES)) == ("rider",)
+    assert simple.image(0).ndim == 3

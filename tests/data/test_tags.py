@@ -1,0 +1,138 @@
+"""The one tag rule and the tag files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsss_lib.data.label_spaces import CAMVID, VOC
+from wsss_lib.data.tags import names_in_tags_csv, read_tags_csv, tags_from_label_map, write_tags_csv
+from wsss_lib.vocabulary import IGNORE, DataError, SettingsError
+
+
+@pytest.fixture
+def ten_by_ten() -> np.ndarray:
+    """100 pixels: 70 of class 0, 7 of class 1, 1 of class 3 and 22 unknown."""
+    return np.repeat(np.array([0, 1, 3, IGNORE], dtype=np.uint8), [70, 7, 1, 22]).reshape(10, 10)
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [
+        (0.0, [True, True, False, True]),  # one pixel is enough, none is not
+        (0.01, [True, True, False, True]),  # exactly the share is enough
+        (0.07, [True, True, False, False]),  # 0.07 * 100 is more than 7 in floating point
+        (0.0701, [True, False, False, False]),
+        (0.7, [True, False, False, False]),  # 70 of all 100 pixels, although 90 % of the known ones
+        (0.71, [False, False, False, False]),
+    ],
+)
+def test_rule_by_hand(ten_by_ten: np.ndarray, share: float, expected: list[bool]) -> None:
+    tags = tags_from_label_map(ten_by_ten, 4, share)
+    assert tags.dtype == bool
+    assert tags.tolist() == expected
+
+
+def test_rule_leaves_the_label_map_alone_and_takes_views(ten_by_ten: np.ndarray) -> None:
+    before = ten_by_ten.copy()
+    assert tags_from_label_map(ten_by_ten[::2, ::2].T, 4).tolist() == [True, False, False, False]
+    np.testing.assert_array_equal(ten_by_ten, before)
+
+
+def test_all_unknown_has_no_tags() -> None:
+    assert not tags_from_label_map(np.full((2, 2), IGNORE, dtype=np.uint8), 3).any()
+
+
+def test_value_outside_the_label_space_is_named(ten_by_ten: np.ndarray) -> None:
+    with pytest.raises(DataError, match=r"holds \[3\], but 3 classes have 0\.\.2"):
+        tags_from_label_map(ten_by_ten, 3)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_share_outside_zero_to_one_is_refused(ten_by_ten: np.ndarray, share: float) -> None:
+    with pytest.raises(SettingsError, match="minimum_share"):
+        tags_from_label_map(ten_by_ten, 4, share)
+
+
+def _csv(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "tags.csv"
+    path.write_bytes(text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name,tags\nb,Car|Sky\na,\n",
+        "\ufeffname,tags\r\na,\r\nb, Sky | Car \r\n",  # as spreadsheets save it
+        "id,tags,repo,w\nb,Sky|Car,somewhere,3\na,,elsewhere,4\n",
+        "name,split,tags\na,train,\nb,train,Car|Sky\n",
+    ],
+)
+def test_table_follows_the_order_of_the_names(tmp_path: Path, text: str) -> None:
+    table = read_tags_csv(_csv(tmp_path, text), ("a", "b"), CAMVID)
+    assert table.shape == (2, 11)
+    assert not table[0].any()
+    assert np.flatnonzero(table[1]).tolist() == [CAMVID.index("Sky"), CAMVID.index("Car")]
+
+
+def test_split_keeps_its_own_rows(tmp_path: Path) -> None:
+    path = _csv(tmp_path, "name,split,tags\nb,train,Car\na,val,Sky\nc,train,Road\n")
+    assert names_in_tags_csv(path, "train") == ("b", "c")
+    assert names_in_tags_csv(path) == ("b", "a", "c")
+    assert read_tags_csv(path, ("a",), CAMVID, split="val").sum() == 1
+
+
+def test_background_is_in_every_picture_and_never_listed(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "tags.csv"
+    tags = np.zeros((2, 21), dtype=bool)
+    tags[:, VOC.background] = True
+    tags[1, VOC.index("cat")] = True
+    write_tags_csv(path, ("x", "y"), tags, VOC)
+    assert path.read_text() == "name,tags\nx,\ny,cat\n"
+    np.testing.assert_array_equal(read_tags_csv(path, ("x", "y"), VOC), tags)
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    names = ("plain", "with,comma", 'with "quotes"')
+    tags = np.random.default_rng(0).random((3, 11)) < 0.5
+    write_tags_csv(tmp_path / "tags.csv", names, tags, CAMVID)
+    np.testing.assert_array_equal(read_tags_csv(tmp_path / "tags.csv", names, CAMVID), tags)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "name,tags\na,Sky\nb,Cra\n",
+            r"tag 'Cra' of 'b' is not a class of camvid \(did you mean 'Car'\?\); its classes",
+        ),
+        ("name,tags\na,Sky\n", "no row for b; add"),
+        ("name,tags\na,Sky\nb,Sky\na.png,Sky\n", r"not there: a\.png; remove the rows or add"),
+        ("name,tags\na,Sky\nb,Sky\na,Car\n", "two rows for the picture 'a'"),
+        ("picture,classes\na,Sky\n", r"columns \['classes', 'picture'\]; its header must have name"),
+        ("", "its header must have name"),
+    ],
+)
+def test_bad_tag_files_say_what_to_do(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_tags_csv(_csv(tmp_path, text), ("a", "b"), CAMVID)
+
+
+def test_missing_and_binary_tag_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no tags file"):
+        read_tags_csv(tmp_path / "tags.csv", ("a",), CAMVID)
+    (tmp_path / "tags.csv").write_bytes(b"\xff\xfe\x00name")
+    with pytest.raises(DataError, match="cannot be read as a CSV file"):
+        read_tags_csv(tmp_path / "tags.csv", ("a",), CAMVID)
+
+
+def test_split_needs_its_column(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no column split"):
+        names_in_tags_csv(_csv(tmp_path, "name,tags\na,Sky\n"), "train")
+
+
+def test_table_of_another_shape_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"shape \(1, 11\), but 2 pictures"):
+        write_tags_csv(tmp_path / "tags.csv", ("a", "b"), np.zeros((1, 11), dtype=bool), CAMVID)
+    assert not (tmp_path / "tags.csv").exists()

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from wsss_lib.experiments.places import NOTEBOOKS, REPOSITORY, Places
+from wsss_lib.vocabulary import DataError, SettingsError
+
+
+def test_without_any_variable_it_is_the_toy_profile_beside_the_notebooks():
+    places = Places.from_environment({})
+    assert (places.profile, places.data, places.weights) == ("toy", None, None)
+    assert places.folder == REPOSITORY / "build" / "toy"
+    assert NOTEBOOKS.parent == REPOSITORY
+
+
+def test_environment_there_and_back(tmp_path: Path):
+    for name in ("data", "weights"):
+        (tmp_path / name).mkdir()
+    places = Places(profile="camvid", data=tmp_path / "data", weights=tmp_path / "weights", build=tmp_path / "b")
+    assert Places.from_environment(places.environment()) == places
+
+
+def test_absent_inputs_overrule_what_the_user_has_set(tmp_path: Path):
+    environment = {"WSSS_DATA": str(tmp_path)} | Places(build=tmp_path).environment()
+    assert Places.from_environment(environment).data is None
+
+
+def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    places = Places(data=Path("data"), build=Path("out"))
+    assert (places.data, places.build) == (tmp_path / "data", tmp_path / "out")
+
+
+def test_input_folder_that_is_not_there(tmp_path: Path):
+    with pytest.raises(DataError, match=r"weights folder .*nowhere is not there; pass --weights"):
+        Places(weights=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("profile", ["", "../toy", "Toy", "a b"])
+def test_profile_that_would_not_be_one_folder(profile: str):
+    with pytest.raises(SettingsError, match="cannot be a profile"):
+        Places(profile=profile)

@@ -1,0 +1,77 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import wsss_lib
+from wsss_lib.experiments.places import REPOSITORY
+from wsss_lib.experiments.provenance import Stopwatch, provenance, source_state
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *identity, "-C", str(folder), *arguments], check=True, capture_output=True)
+
+
+def test_says_what_it_ran_with():
+    facts = provenance()
+    assert torch.__version__.startswith(facts["versions"]["torch"])
+    assert facts["versions"]["numpy"] == np.__version__
+    assert facts["versions"]["wsss_lib"] == wsss_lib.__version__
+    assert facts["threads"] == torch.get_num_threads()
+    assert facts["device"]
+    assert set(facts) >= {"commit", "dirty", "platform", "date"}
+
+
+def test_names_no_folder_of_this_machine():
+    text = json.dumps(provenance())
+    assert str(REPOSITORY) not in text
+    assert str(Path.home()) not in text or Path.home() == Path("/")
+
+
+def test_commit_and_dirty_follow_the_clone(tmp_path: Path):
+    assert source_state(tmp_path) == {"commit": None, "dirty": None}
+    git(tmp_path, "init", "--quiet")
+    assert source_state(tmp_path) == {"commit": None, "dirty": False}
+    (tmp_path / "a.py").write_text("1")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "--quiet", "-m", "one")
+    clean = source_state(tmp_path)
+    assert len(clean["commit"]) == 40
+    assert clean["dirty"] is False
+    (tmp_path / "a.py").write_text("2")
+    assert source_state(tmp_path) == {"commit": clean["commit"], "dirty": True}
+
+
+def test_a_folder_inside_another_clone_is_not_that_clone(tmp_path: Path):
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "unpacked").mkdir()
+    assert source_state(tmp_path / "unpacked")["commit"] is None
+
+
+def test_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / ".git").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert source_state(tmp_path) == {"commit": None, "dirty": None}
+
+
+def test_peak_memory_grows_by_what_is_held():
+    script = """
+import numpy
+from wsss_lib.experiments.provenance import peak_memory_mb
+before = peak_memory_mb()
+numpy.ones(25_000_000 // 8)
+print(peak_memory_mb() - before)
+"""
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert float(answer) == pytest.approx(25, abs=5)  # MB
+
+
+def test_stopwatch_runs_on():
+    stopwatch = Stopwatch()
+    first = stopwatch.seconds
+    assert 0 <= first < stopwatch.seconds

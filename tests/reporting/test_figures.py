@@ -1,0 +1,95 @@
+"""Figures 1, 3 and 4."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+
+from wsss_lib.reporting.canvas import PaperFigure, rendered
+from wsss_lib.reporting.figures import simple_cams, teaser, whole_and_patch_cams
+from wsss_lib.reporting.overlays import class_heat_overlay, heat_overlay, seed_overlay
+from wsss_lib.vocabulary import DataError, LabelSpace
+
+
+def shown_in(axes: Axes) -> np.ndarray:
+    return np.asarray(axes.get_images()[0].get_array())
+
+
+def titles(figure: PaperFigure) -> list[str]:
+    return [axes.get_title() for axes in figure.axes if axes.get_title()]
+
+
+def draw_teaser(street: SimpleNamespace, space: LabelSpace) -> PaperFigure:
+    rounds = [street.seeds, street.truth, street.truth]
+    return teaser(street.image, street.tags, street.cam, street.seeds, rounds, street.truth, space)
+
+
+def test_teaser_shows_every_stage(street: SimpleNamespace, street_space: LabelSpace) -> None:
+    figure = draw_teaser(street, street_space)
+    assert titles(figure) == [
+        "Picture",
+        "Image tags",
+        "Heat maps of the tags",
+        "Seeds",
+        "Round 1",
+        "Round 2",
+        "Round 3",
+        "Segmentation",
+    ]
+    picture, tags, heat, seeds, *_, prediction = figure.axes
+    np.testing.assert_array_equal(shown_in(picture), street.image)
+    np.testing.assert_array_equal(shown_in(heat), class_heat_overlay(street.image, street.cam, street_space))
+    np.testing.assert_array_equal(shown_in(seeds), seed_overlay(street.image, street.seeds, street_space))
+    np.testing.assert_array_equal(shown_in(prediction), seed_overlay(street.image, street.truth, street_space))
+    assert [text.get_text() for text in tags.texts] == ["road", "traffic light", "sky"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["road", "traffic light", "sky"]
+    assert figure.data["tags"] == ["road", "traffic light", "sky"]
+
+
+def test_tags_fit_their_chips(street: SimpleNamespace) -> None:
+    """Nineteen names as long as "traffic light" stay inside the panel and apart from each other."""
+    space = LabelSpace(name="long", classes=tuple(f"traffic light{n:02d}" for n in range(19)), colors=((9, 9, 9),) * 19)
+    cam = np.zeros((19, 24, 32), np.float32)
+    figure = teaser(street.image, np.ones(19, bool), cam, street.seeds, [], street.truth, space)
+    rendered(figure, "png", dpi=100)  # extents are measured with the last renderer
+    boxes = [text.get_window_extent() for text in figure.axes[1].texts]
+    assert len(boxes) == 19
+    assert not any(a.overlaps(b) for index, a in enumerate(boxes) for b in boxes[index + 1 :])
+
+
+@pytest.mark.parametrize("kind", ["svg", "png", "pdf"])
+def test_teaser_twice_is_the_same(street: SimpleNamespace, street_space: LabelSpace, kind: str) -> None:
+    first, second = (rendered(draw_teaser(street, street_space), kind) for _ in range(2))
+    assert first == second
+
+
+def test_simple_pictures_beside_their_maps(street: SimpleNamespace) -> None:
+    heats = [street.cam[0], street.cam[2]]
+    figure = simple_cams([street.image] * 2, heats, ["road", "traffic_light"])
+    assert titles(figure) == ["road", "traffic light"]
+    pair = shown_in(figure.axes[0])
+    assert pair.shape == (160, 320, 3)
+    middle = 160 // 2, 160 // 2
+    np.testing.assert_array_equal(pair[middle], street.image[12, 16])
+    np.testing.assert_array_equal(pair[80, 240], heat_overlay(street.image, heats[0])[12, 16])
+    assert len([axes for axes in figure.axes if axes.get_images()]) == 2
+    assert figure.data["classes"] == ["road", "traffic_light"]
+
+
+def test_heat_maps_of_tags_only(street: SimpleNamespace, street_space: LabelSpace) -> None:
+    whole = np.ones_like(street.cam)
+    figure = whole_and_patch_cams(street.image, whole, street.cam, street.tags, (2, 4), street_space)
+    assert titles(figure) == ["Picture", "road", "traffic light", "sky"]
+    road = shown_in(figure.axes[1])
+    np.testing.assert_array_equal(road[:24], heat_overlay(street.image, whole[0]))
+    np.testing.assert_array_equal(road[-24:], heat_overlay(street.image, street.cam[0]))
+    assert any(text.get_text() == "not tagged, removed: lane" for text in figure.texts)
+    assert figure.data["patches"].shape == (3, 24, 32)
+
+
+def test_bad_input(street: SimpleNamespace, street_space: LabelSpace) -> None:
+    with pytest.raises(DataError, match="cam is"):
+        teaser(street.image, street.tags, street.cam[:, 1:], street.seeds, [], street.truth, street_space)
+    with pytest.raises(DataError, match="holds 7"):
+        teaser(street.image, street.tags, street.cam, street.seeds, [], np.full_like(street.truth, 7), street_space)

@@ -1,0 +1,123 @@
+"""The command line: what is typed reaches the library, and what goes wrong is one sentence with exit code 2."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wsss_lib.__main__ import main
+from wsss_lib.experiments import doctor, notebooks, runner
+from wsss_lib.experiments.doctor import Finding
+from wsss_lib.experiments.places import NOTEBOOKS, Places
+
+
+class Recorder:
+    """Stands in for a function of the library and keeps what it was called with."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        self.error = error
+
+    def __call__(self, *arguments: Any, **named: Any) -> None:
+        self.calls.append((arguments, named))
+        if self.error:
+            raise self.error
+
+
+def test_reproduce_passes_on_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "reproduce", called := Recorder())
+    (tmp_path / "data").mkdir()
+    where = ["--profile", "smoke", "--data", str(tmp_path / "data"), "--build", str(tmp_path / "build")]
+    assert main(["reproduce", *where, "--force"]) == 0
+    places = Places(profile="smoke", data=tmp_path / "data", build=tmp_path / "build")
+    assert called.calls == [((places,), {"force": True})]
+
+
+def test_toy_and_the_build_folder_beside_the_notebooks_are_the_default(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "reproduce", called := Recorder())
+    assert main(["reproduce"]) == 0
+    assert called.calls == [((Places(profile="toy", build=NOTEBOOKS.parent / "build"),), {"force": False})]
+
+
+def test_run_reads_parameters(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(notebooks, "find_notebook", Path)
+    monkeypatch.setattr(runner, "run_notebooks", called := Recorder())
+    assert main(["run", "5", "--set", "rounds=3", "--set", "name=cam=x", "--set", "rates=[0.5, 1]"]) == 0
+    [((chosen, places), named)] = called.calls
+    assert (chosen, places.profile) == ([Path("5")], "toy")
+    assert named == {"parameters": {"rounds": 3, "name": "cam=x", "rates": [0.5, 1]}, "force": False}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["reproduce", "--profile", "toi"], "did you mean 'toy'"),
+        (["reproduce", "--data", "no/such/folder"], "is not there; pass --data"),
+        (["run", "05_segmentatoin"], "did you mean '05_segmentation'"),
+        (["run", "5", "--set", "rounds"], "'rounds' is not of the form name=value"),
+        (["data", "chek", "--data", "."], "did you mean 'check'"),
+        (["predict", "--images", ".", "--out", "out", "--build", "no/such/build"], "has no trained network in"),
+    ],
+)
+def test_mistakes_are_one_sentence(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]):
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("wsss: ")
+    assert sentence in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_interruption(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(runner, "reproduce", Recorder(error=KeyboardInterrupt()))
+    assert main(["reproduce"]) == 130
+    assert "goes on from the last finished stage" in capsys.readouterr().err
+
+
+def test_bugs_are_not_hidden(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "reproduce", Recorder(error=ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        main(["reproduce"])
+
+
+@pytest.mark.parametrize(("fine", "code"), [(True, 0), (False, 1)])
+def test_doctor_exits_with_what_it_found(
+    fine: bool, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(doctor, "examine", lambda _: [Finding(name="torch", found="2.8", fine=fine)])
+    assert main(["doctor"]) == code
+    assert capsys.readouterr().out.split() == ["OK" if fine else "FAIL", "torch", "2.8"]
+
+
+def test_data_check_fails_on_errors_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["data", "check", "--data", str(tmp_path)]) == 0
+    assert "warning  camvid: not there" in capsys.readouterr().out
+    assert main(["data", "check", "--data", str(tmp_path / "nowhere")]) == 1
+    assert "error    data: there is no folder" in capsys.readouterr().out
+
+
+def test_lab_is_for_this_machine_only_and_knows_where_things_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "execve", called := Recorder())
+    main(["lab", "--profile", "smoke", "--build", str(tmp_path)])
+    [((program, arguments, environment), _)] = called.calls
+    assert program == sys.executable
+    assert "--ServerApp.ip=127.0.0.1" in arguments
+    assert not any("token" in argument for argument in arguments)
+    assert f"--ServerApp.root_dir={NOTEBOOKS}" in arguments
+    assert Places.from_environment(environment) == Places(profile="smoke", build=tmp_path)
+
+
+def test_unknown_command_lists_the_commands(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stopped:
+        main(["reprodcue"])
+    assert stopped.value.code == 2
+    assert "reproduce" in capsys.readouterr().err
+
+
+def test_help_is_quick_because_nothing_heavy_is_imported():
+    script = "import sys, wsss_lib.__main__; print(sorted({'torch', 'papermill', 'pandas', 'cv2'} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert answer.stdout == "[]\n"

@@ -1,0 +1,98 @@
+"""The training loop: schedule and groups by hand, resumed equals uninterrupted, divergence is named."""
+
+import pytest
+import torch
+from torch import nn
+
+from wsss_lib.training.compute import choose_compute
+from wsss_lib.training.loop import DivergedError, TrainingConfig, make_optimizer, train
+from wsss_lib.vocabulary import SettingsError
+
+CPU = choose_compute("cpu", "float32")
+
+
+def small_problem():
+    """A net with dropout on four points, and the batch of a step."""
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2))
+    inputs, targets = torch.tensor([[0.0, 1], [1, 0], [1, 1], [0, 0]]), torch.tensor([0, 1, 1, 0])
+
+    def batch(step):
+        order = torch.randperm(4, generator=torch.Generator().manual_seed(step))[:2]
+        return inputs[order], targets[order]
+
+    def loss(values):
+        return nn.functional.cross_entropy(model(values[0]), values[1])
+
+    return model, batch, loss
+
+
+def test_schedules_by_hand():
+    poly = TrainingConfig(steps=10, batch_size=1, learning_rate=1.0)
+    assert poly.rate(0) == 1
+    assert poly.rate(5) == pytest.approx(0.5**0.9)
+    step = TrainingConfig(steps=9, batch_size=1, learning_rate=1.0, schedule="step", warmup_steps=2)
+    assert [step.rate(i) for i in (0, 1, 5, 6)] == [0.5, 1.0, 1.0, 0.1]
+
+
+def test_groups_are_caffes_multipliers():
+    """Old weights 1x, old biases 2x without decay, new weights 10x, new biases 20x without decay."""
+    old, new = nn.Linear(2, 2), nn.Linear(2, 2)
+    config = TrainingConfig(steps=1, batch_size=1, learning_rate=0.001)
+    optimizer = make_optimizer(nn.Sequential(old, new), config, head=[new])
+    found = {id(group["params"][0]): (group["lr"], group["weight_decay"]) for group in optimizer.param_groups}
+    assert found[id(old.weight)] == pytest.approx((0.001, 5e-4))
+    assert found[id(old.bias)] == pytest.approx((0.002, 0))
+    assert found[id(new.weight)] == pytest.approx((0.01, 5e-4))
+    assert found[id(new.bias)] == pytest.approx((0.02, 0))
+
+
+def test_training_lowers_the_loss_and_leaves_the_random_state():
+    model, batch, loss = small_problem()
+    before = torch.get_rng_state()
+    losses = train(model, batch, loss, TrainingConfig(steps=200, batch_size=2, learning_rate=0.1), compute=CPU, seed=0)
+    assert sum(losses[-20:]) < 0.8 * sum(losses[:20])
+    assert torch.equal(before, torch.get_rng_state())
+    assert not model.training
+
+
+def test_resumed_equals_uninterrupted(tmp_path):
+    config = TrainingConfig(steps=12, batch_size=2, learning_rate=0.1, checkpoint_every=5)
+    model, batch, loss = small_problem()
+    whole = train(model, batch, loss, config, compute=CPU, seed=1)
+
+    killed, batch, loss = small_problem()
+
+    def dies_at_8(step):
+        if step == 8:
+            raise KeyboardInterrupt
+        return batch(step)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(killed, dies_at_8, loss, config, compute=CPU, seed=1, checkpoint=tmp_path / "state.pt")
+    resumed, batch, loss = small_problem()
+    again = train(resumed, batch, loss, config, compute=CPU, seed=1, checkpoint=tmp_path / "state.pt")
+    assert again == whole
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name])
+
+
+def test_divergence_is_named():
+    model, batch, _ = small_problem()
+    config = TrainingConfig(steps=3, batch_size=2, learning_rate=0.1)
+    with pytest.raises(DivergedError, match="step 0; lower learning_rate"):
+        train(model, batch, lambda values: model(values[0]).sum() * float("nan"), config, compute=CPU, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("steps", 0), ("learning_rate", -1.0), ("learning_rate", float("nan")), ("schedule", "cosine")]
+)
+def test_bad_settings_are_refused(field, value):
+    settings = {"steps": 1, "batch_size": 1, "learning_rate": 0.1, field: value}
+    with pytest.raises(SettingsError, match=field):
+        TrainingConfig(**settings)
+
+
+def test_unknown_device_is_refused():
+    with pytest.raises(SettingsError, match="cpu or cuda"):
+        choose_compute("tpu")

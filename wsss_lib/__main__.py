@@ -1,0 +1,184 @@
+"""The command line: ``wsss <command>``, or ``python -m wsss_lib <command>``.
+
+Each command is a few lines that call the library; what it needs is imported when it runs, so that ``--help`` is quick.
+Exit codes: 0 all went well, 1 ``doctor`` or ``data check`` found something, 2 a clear error, 130 interrupted.
+"""
+
+import ast
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from wsss_lib.experiments.places import NOTEBOOKS, Places
+from wsss_lib.vocabulary import SettingsError, WsssError
+
+app = tyro.extras.SubcommandApp()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Which sizes, and where things are."""
+
+    profile: str = "toy"
+    """Sizes and data: smoke, toy, camvid or paper."""
+    data: Path | None = None
+    """Folder with the data sets; the toy profile draws its own."""
+    weights: Path | None = None
+    """Folder with pretrained weights."""
+    build: Path | None = None
+    """Folder for results; build/ beside the notebooks unless given."""
+
+    def places(self) -> Places:
+        """The same, checked."""
+        from wsss_lib.experiments.profiles import load_profile
+
+        load_profile(self.profile)
+        given = {"build": self.build} if self.build else {}
+        return Places(profile=self.profile, data=self.data, weights=self.weights, **given)
+
+
+Settings = Annotated[Where, tyro.conf.arg(name="")]
+
+
+@app.command
+def reproduce(where: Settings = Where(), force: bool = False) -> int:
+    """Run all notebooks in order and print the verdict.
+
+    Args:
+        where: Which sizes, and where things are.
+        force: Run also those notebooks whose results are fresh.
+    """
+    from wsss_lib.experiments.runner import reproduce as run_all
+
+    run_all(where.places(), force=force)
+    return 0
+
+
+@app.command
+def run(
+    notebook: tyro.conf.Positional[str],
+    where: Settings = Where(),
+    force: bool = False,
+    set_: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="NAME=VALUE")] = (),
+) -> int:
+    """Run one notebook.
+
+    Args:
+        notebook: Its number or name: 5, 05 or 05_segmentation.
+        where: Which sizes, and where things are.
+        force: Run it also if its results are fresh.
+        set_: A parameter of the notebook with its value; may be given several times.
+    """
+    from wsss_lib.experiments.notebooks import find_notebook
+    from wsss_lib.experiments.runner import run_notebooks
+
+    chosen = find_notebook(notebook)
+    run_notebooks([chosen], where.places(), parameters=dict(map(_assignment, set_)), force=force)
+    return 0
+
+
+@app.command
+def status(where: Settings = Where()) -> int:
+    """Say which results are fresh, which are stale, and why."""
+    from wsss_lib.experiments.status import status_lines
+
+    print("\n".join(status_lines(where.places())))
+    return 0
+
+
+@app.command
+def predict(images: Path, out: Path, where: Settings = Where(), model: Path | None = None) -> int:
+    """Label every picture in a folder: index PNGs and colour overlays, named as the pictures.
+
+    Args:
+        images: Folder with pictures of any size.
+        out: Folder for the label maps and overlays.
+        where: Whose trained network to take, unless a model is given.
+        model: Folder of a trained network; the newest one of the profile unless given.
+    """
+    from wsss_lib.experiments.status import newest_model
+    from wsss_lib.segmentation.predict import predict_folder
+
+    predict_folder(model or newest_model(where.places()), images, out)
+    return 0
+
+
+@app.command
+def data(action: tyro.conf.Positional[str], folder: Annotated[Path, tyro.conf.arg(name="data")]) -> int:
+    """Look through a data folder for what is missing, damaged or does not fit.
+
+    Args:
+        action: The word "check".
+        folder: Folder with the data sets.
+    """
+    from wsss_lib.data.check import check_data
+    from wsss_lib.experiments.names import check_name
+
+    check_name("action on data", action, ["check"])
+    findings = check_data(folder)
+    for finding in findings:
+        print(f"{finding.severity:<8} {finding.dataset}: {finding.message}")
+    return 1 if any(finding.severity == "error" for finding in findings) else 0
+
+
+@app.command
+def doctor(where: Settings = Where()) -> int:
+    """Say whether this machine has what the project needs."""
+    from wsss_lib.experiments.doctor import examine
+
+    findings = examine(where.places())
+    print("\n".join(map(str, findings)))
+    return 0 if all(finding.fine for finding in findings) else 1
+
+
+@app.command
+def lab(where: Settings = Where()) -> int:
+    """Open JupyterLab on the notebooks, for this machine only, in the environment that a run would have."""
+    from wsss_lib.experiments.kernel import kernel_environment
+
+    environment = {**os.environ, **kernel_environment(where.places())}
+    options = ["--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={NOTEBOOKS}"]
+    if os.geteuid() == 0:  # usual in containers; Jupyter refuses it because of servers that others can reach
+        options.append("--ServerApp.allow_root=True")
+    os.execve(sys.executable, [sys.executable, "-m", "jupyterlab", *options], environment)
+
+
+@app.command
+def bench() -> int:
+    """Measure the speeds that the project promises."""
+    from wsss_lib.experiments.bench import main as measure
+
+    measure()
+    return 0
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """``"rounds=3"`` -> ``("rounds", 3)``; what is no Python literal is taken as a word."""
+    name, equals, value = text.partition("=")
+    if not (name.isidentifier() and equals):
+        raise SettingsError(f"--set {text!r} is not of the form name=value, for instance --set rounds=3")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; clear errors are printed as one sentence, without a traceback."""
+    try:
+        return app.cli(prog="wsss", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+    except WsssError as error:
+        print(f"wsss: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("wsss: interrupted; the same command goes on from the last finished stage", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

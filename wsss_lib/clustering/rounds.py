@@ -1,0 +1,226 @@
+"""Rounds of deep clustering: features -> train -> relabel, alternating "theta given y" and "y given theta" (paper 3.2).
+
+A round trains a fresh region network in two phases, cross entropy, then cross entropy + lambda * centre loss
+(equation 3), and gives every region a new label among the tags of its picture. Joint training with the centre loss from
+the start pulls everything to the large classes (paper 4.2), hence two phases.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from wsss_lib.clustering.center_loss import CenterLoss, class_means
+from wsss_lib.clustering.network import RegionNetwork
+from wsss_lib.clustering.region_features import RegionFeatures, blocks, mean_and_scale
+from wsss_lib.clustering.relabel import by_classifier, by_nearest_center
+from wsss_lib.training.compute import Compute
+from wsss_lib.training.loop import Report, TrainingConfig, train
+from wsss_lib.vocabulary import IGNORE, DataError, LabelSpace, SettingsError, TagTable
+
+Labels = UInt8[np.ndarray, "region"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusteringConfig:
+    """The region network, its two phases and the rounds.
+
+    A batch is ``training.batch_size`` regions with a label, equally many from each of ``pictures_per_batch`` pictures.
+    Within a picture a region of class c is drawn with a chance proportional to (regions of class c)^-balance: balance 0
+    is uniform, 1 gives every class the same chance (the specification's choice), 0.5 lies between.
+    ``center_weight`` is the paper's 0.001; 0 keeps the second phase with cross entropy alone, so that the ablation
+    compares equally long training. The learning rate of the second phase is the last one of a step schedule, a tenth.
+    """
+
+    hidden: int = 512
+    dropout: float = 0.5
+    rounds: int = 3
+    balance: float = 0.5
+    pictures_per_batch: int = 8
+    training: TrainingConfig
+    center_steps: int = 100
+    center_weight: float = 0.001
+    center_alpha: float = 0.5
+    relabel: Literal["classifier", "nearest_center"] = "classifier"
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or self.center_steps < 1 or self.pictures_per_batch < 1:
+            raise SettingsError(f"rounds, center_steps and pictures_per_batch must be at least 1, in {self}")
+        if self.center_weight < 0 or not 0 <= self.balance <= 1:
+            raise SettingsError(f"center_weight must be >= 0 and balance between 0 and 1, in {self}")
+        if self.relabel not in ("classifier", "nearest_center"):
+            raise SettingsError(f"relabel must be classifier or nearest_center, not {self.relabel!r}")
+
+    def center_training(self) -> TrainingConfig:
+        """The second phase as a training of its own."""
+        return TrainingConfig(
+            steps=self.center_steps,
+            batch_size=self.training.batch_size,
+            learning_rate=0.1 * self.training.learning_rate,
+            head_factor=self.training.head_factor,
+            schedule="constant",
+            checkpoint_every=self.training.checkpoint_every,
+        )
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a round leaves behind: a label for every region, and the losses of both phases."""
+
+    labels: Labels
+    losses: list[float]
+    center_losses: list[float]
+
+
+def cluster(
+    features: RegionFeatures,
+    seeds: Labels,
+    tags: TagTable,
+    label_space: LabelSpace,
+    config: ClusteringConfig,
+    *,
+    compute: Compute,
+    seed: int,
+    folder: Path | None = None,
+    report: Report = lambda _: None,
+) -> Iterator[Round]:
+    """The rounds, one by one as they are done.
+
+    Args:
+        seeds: first label of every region of all pictures, ``IGNORE`` where unknown.
+        tags: of every picture; regions are relabelled among them.
+        folder: where unfinished training is kept, so that a killed run goes on.
+
+    Raises:
+        DataError: no region has a label, or a picture has no tag.
+    """
+    if untagged := np.flatnonzero(~tags.any(1)).tolist():
+        raise DataError(f"{len(untagged)} pictures have no tag, first number {untagged[0]}; leave them out")
+    labels = seeds
+    for number in range(1, config.rounds + 1):
+        if lost := classes_without_regions(labels, tags, label_space):
+            report(f"round {number}: no region is labelled {', '.join(lost)}: it cannot be learnt")
+        checkpoint = None if folder is None else folder / f"round_{number}"
+        done = _round(features, labels, tags, config, compute, [seed, number], checkpoint, report)
+        labels = done.labels
+        yield done
+
+
+def classes_without_regions(labels: Labels, tags: TagTable, label_space: LabelSpace) -> list[str]:
+    """Classes that are tags of some picture but the label of no region: nothing can be learnt about them."""
+    present = set(np.unique(labels).tolist())
+    return [name for index, name in enumerate(label_space.classes) if tags[:, index].any() and index not in present]
+
+
+def _round(
+    features: RegionFeatures,
+    labels: Labels,
+    tags: TagTable,
+    config: ClusteringConfig,
+    compute: Compute,
+    seed: list[int],
+    checkpoint: Path | None,
+    report: Report,
+) -> Round:
+    sampler = RegionSampler(features, labels, config, seed)
+    torch_seed = int(np.random.default_rng(seed).integers(2**31))
+    with torch.random.fork_rng():
+        torch.manual_seed(torch_seed)
+        network = RegionNetwork(features.width, config.hidden, tags.shape[1], config.dropout)
+    network.mean, network.scale = mean_and_scale(features, seed[0])
+    compute.place(network)
+
+    def cross_entropy(batch: tuple[Tensor, Tensor]) -> Tensor:
+        pooled, truth = (value.to(compute.device) for value in batch)
+        return functional.cross_entropy(network(pooled), truth)
+
+    losses = train(
+        network, sampler.batch, cross_entropy, config.training, compute=compute, seed=torch_seed,
+        head=[network.scores], checkpoint=_named(checkpoint, "phase_1"), report=report,
+    )  # fmt: skip
+    center = CenterLoss(_start_centers(network, sampler, compute), config.center_alpha).to(compute.device)
+
+    def with_centers(batch: tuple[Tensor, Tensor]) -> Tensor:
+        pooled, truth = (value.to(compute.device) for value in batch)
+        x = network.features(pooled).float()
+        loss = functional.cross_entropy(network.classify(x), truth) + config.center_weight * center(x, truth)
+        center.update(x, truth)
+        return loss
+
+    # Phase 2 is short; it starts over after a kill, because the centres are not part of the network's checkpoint.
+    center_losses = train(
+        network, lambda step: sampler.batch(config.training.steps + step), with_centers, config.center_training(),
+        compute=compute, seed=torch_seed + 1, head=[network.scores], report=report,
+    )  # fmt: skip
+    return Round(_relabel(network, center, features, tags, config, compute), losses, center_losses)
+
+
+class RegionSampler:
+    """step -> features and labels of a batch of labelled regions; a pure function of (seed, step)."""
+
+    def __init__(self, features: RegionFeatures, labels: Labels, config: ClusteringConfig, seed: list[int]) -> None:
+        self.features, self.config, self.seed = features, config, seed
+        count = np.bincount(labels[labels != IGNORE], minlength=256).astype(float)
+        if not count.any():
+            raise DataError("no superpixel has a label: there is nothing to cluster; lower the seed threshold")
+        chance = np.where(labels != IGNORE, np.maximum(count, 1)[labels] ** -config.balance, 0.0)
+        ends = np.cumsum(features.counts)[:-1]
+        self.labels, self.chance = np.split(labels, ends), np.split(chance, ends)
+        self.pictures = np.flatnonzero([part.any() for part in self.chance])
+
+    def batch(self, step: int) -> tuple[Float[Tensor, "batch feature"], Int[Tensor, "batch"]]:
+        rng = np.random.default_rng([*self.seed, step])
+        share = max(1, self.config.training.batch_size // self.config.pictures_per_batch)
+        pooled, truth = [], []
+        for picture in rng.choice(self.pictures, self.config.pictures_per_batch):
+            chance = self.chance[picture]
+            chosen = rng.choice(len(chance), share, p=chance / chance.sum())
+            pooled.append(self.features.of(int(picture), chosen))
+            truth.append(torch.from_numpy(self.labels[picture][chosen].astype(np.int64)))
+        return torch.cat(pooled), torch.cat(truth)
+
+
+@torch.no_grad()
+def _start_centers(
+    network: RegionNetwork, sampler: RegionSampler, compute: Compute, batches: int = 20
+) -> Float[Tensor, "class feature"]:
+    """Class means of the features at the end of phase 1, over a few batches."""
+    parts = [sampler.batch(step) for step in range(batches)]
+    pooled, truth = (torch.cat([part[i] for part in parts]).to(compute.device) for i in (0, 1))
+    return class_means(network.features(pooled), truth, network.scores.out_features)
+
+
+@torch.no_grad()
+def _relabel(
+    network: RegionNetwork,
+    center: CenterLoss,
+    features: RegionFeatures,
+    tags: TagTable,
+    config: ClusteringConfig,
+    compute: Compute,
+) -> Labels:
+    network.eval()
+    labels = []
+    for picture, pooled in blocks(features):
+        with compute.autocast():
+            x = network.features(pooled.to(compute.device))
+            scores = network.classify(x)
+        allowed = torch.from_numpy(tags[picture]).to(compute.device).expand(len(x), -1)
+        if config.relabel == "classifier":
+            labels.append(by_classifier(scores, allowed))
+        else:
+            labels.append(by_nearest_center(x.float(), center.centers, allowed))
+    return torch.cat(labels).cpu().numpy().astype(np.uint8)
+
+
+def _named(folder: Path | None, name: str) -> Path | None:
+    if folder is None:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.pt"

@@ -1,0 +1,59 @@
+"""The disk: which pictures a folder holds, writing a file whole or not at all, and long lists in messages."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from wsss_lib.vocabulary import DataError
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
+
+
+def list_pictures(folder: Path) -> dict[str, Path]:
+    """The pictures of a folder by stem (name without ending), sorted; folders inside it and hidden files are left out.
+
+    Raises ``DataError`` if the folder is missing or two pictures share a stem.
+    """
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in PICTURE_SUFFIXES)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be listed ({error.strerror}); give an existing folder of pictures") from None
+    pictures: dict[str, Path] = {}
+    for path in entries:
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        if path.stem in pictures:
+            raise DataError(
+                f"{folder} holds both {pictures[path.stem].name} and {path.name}: pictures are named by what is before "
+                "the ending, so rename or remove one"
+            )
+        pictures[path.stem] = path
+    return dict(sorted(pictures.items()))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name to write to; it becomes ``path`` at once when the block ends well, and vanishes otherwise.
+
+    Missing folders are made. A full disk or a read-only folder becomes a ``DataError``; an older file at ``path``
+    is then still whole.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(f"{path} cannot be written ({reason}); free some space or choose another folder") from error
+    finally:
+        with suppress(OSError):  # where nothing could be written there is nothing to remove
+            temporary.unlink(missing_ok=True)
+
+
+def few(names: Iterable[object], limit: int = 3) -> str:
+    """The first names and how many more there are: ``"a, b, c and 4 more"``."""
+    every = [str(name) for name in names]
+    shown = ", ".join(every[:limit])
+    return f"{shown} and {len(every) - limit} more" if len(every) > limit else shown

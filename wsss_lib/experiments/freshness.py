@@ -1,0 +1,148 @@
+"""Is the executed copy of a notebook still what running it again would give? And if not, why not?
+
+Compared are the parts that decide what a notebook makes: its own source, its parameters, the library, the environment,
+the input folders and the notebooks before it. Data are compared by name, size and time of their files: reading them
+all would take longer than the run itself may. A file that was merely touched costs a run of the notebook, in which the
+store finds every stage.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from wsss_lib.experiments.files import load_json, save_json
+from wsss_lib.experiments.places import REPOSITORY, Places
+from wsss_lib.experiments.store import Store, plain
+from wsss_lib.vocabulary import DataError, SettingsError
+
+State = Literal["running", "done", "failed", "interrupted"]
+Stamp = dict[str, str]
+
+_SOURCE_FILES = {".py", ".csv", ".md"}
+
+
+@dataclass(kw_only=True)
+class Status:
+    """What the runner knows of one notebook, beside its executed copy; papermill's own metadata are not trusted."""
+
+    state: State
+    stamp: Stamp
+    started: str
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    error: str = ""
+    artefacts: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Write the status, atomically."""
+        save_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> "Status | None":
+        """The status at ``path``; ``None`` where there is none, or one that cannot be read."""
+        try:
+            return cls(**load_json(path)) if path.exists() else None
+        except (DataError, TypeError):
+            return None
+
+
+def notebook_stamp(notebook: Path, places: Places, parameters: Mapping[str, Any]) -> Stamp:
+    """A hash for each part that decides what ``notebook`` makes."""
+    return {
+        "notebook": _hash([json.dumps(_cells(notebook))]),
+        "parameters": _hash([json.dumps(plain(parameters), sort_keys=True)]),
+        "library": code_fingerprint("wsss_lib"),
+        "environment": _hash([_lock_file(), sys.version]),
+        "data": folder_fingerprint(places.data),
+        "weights": folder_fingerprint(places.weights),
+        "earlier notebooks": _hash(_earlier(notebook, places)),
+    }
+
+
+def why_stale(status: Status | None, stamp: Stamp, places: Places) -> str:
+    """Why the notebook has to run, in words; ``""`` when its executed copy is fresh."""
+    if status is None:
+        return "has not run yet"
+    if status.state != "done":
+        return {"failed": "failed last time"}.get(status.state, "was interrupted")
+    changed = [name for name, value in stamp.items() if status.stamp.get(name) != value]
+    if changed:
+        return f"changed since: {', '.join(changed)}"
+    if Store(places.store).missing(status.artefacts):
+        return "a stage that it uses is no longer in the store"
+    if not all((places.folder / output).exists() for output in status.outputs):
+        return "a file that it made is gone"
+    return ""
+
+
+def code_fingerprint(*modules: str) -> str:
+    """Hash of the source of modules or whole packages (dotted names), with the tables they carry."""
+    return _hash(part for module in modules for part in _source(module))
+
+
+def folder_fingerprint(folder: Path | None) -> str:
+    """Hash of the names, sizes and times of all files in ``folder``; linked folders within it count as one file."""
+    if folder is None:
+        return ""
+    return _hash(_listing(folder))
+
+
+def files_since(folder: Path, moment: float, *, skip: Iterable[Path]) -> list[str]:
+    """Files in ``folder`` written at or after ``moment`` (seconds since 1970), relative to it, outside ``skip``."""
+    found = (path for path in folder.rglob("*") if path.is_file() and not any(path.is_relative_to(s) for s in skip))
+    return sorted(str(path.relative_to(folder)) for path in found if path.stat().st_mtime >= moment)
+
+
+def _cells(notebook: Path) -> list[tuple[str, str]]:
+    """Type and source of every cell: what a notebook is, without what it showed."""
+    content = load_json(notebook)
+    return [(cell["cell_type"], "".join(cell["source"])) for cell in content["cells"]]
+
+
+def _earlier(notebook: Path, places: Places) -> Iterable[str]:
+    """Stamps of the notebooks before this one: what they wrote for the reader, this one may read."""
+    for path in sorted(places.notebooks.glob("*.json")):
+        status = Status.load(path) if path.stem < notebook.stem else None
+        if status:
+            yield json.dumps([path.stem, status.stamp], sort_keys=True)
+
+
+@cache
+def _source(module: str) -> tuple[str, ...]:
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise SettingsError(f"there is no module {module!r} to take the fingerprint of")
+    origin = Path(spec.origin)
+    files = sorted(origin.parent.rglob("*")) if spec.submodule_search_locations else [origin]
+    sources = [file for file in files if file.suffix in _SOURCE_FILES]
+    return tuple(f"{file.relative_to(origin.parent)}\n{file.read_text(encoding='utf-8')}" for file in sources)
+
+
+def _lock_file() -> str:
+    path = REPOSITORY / "requirements.lock"
+    return path.read_text() if path.exists() else ""
+
+
+def _listing(folder: Path) -> Iterable[str]:
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        linked = [name for name in folders if Path(parent, name).is_symlink()]
+        for name in sorted(files) + linked:
+            path = Path(parent, name)
+            facts = path.stat() if path.exists() else path.lstat()
+            yield f"{path.relative_to(folder)} {facts.st_size} {facts.st_mtime_ns}"
+
+
+def _hash(parts: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{len(part)}:{part}".encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,43 @@
+"""The pictures that a role works on: from a profile's source to the readers and generators of the data floor."""
+
+from pathlib import Path
+
+from wsss_lib.data.camvid import camvid
+from wsss_lib.data.label_spaces import label_space
+from wsss_lib.data.msrc21 import msrc21
+from wsss_lib.data.simple_images import simple_images
+from wsss_lib.data.toy import toy_scenes, toy_simple, toy_streets
+from wsss_lib.experiments.profiles import Source
+from wsss_lib.vocabulary import DataError, SceneSet, SimpleSet
+
+SPLITS = ("train", "val", "test")
+
+
+def read_scenes(source: Source, split: str, data: Path | None) -> SceneSet:
+    """One split of a source; ``data`` is the folder that holds all data sets, each under its own name."""
+    space = label_space(source.label_space)
+    count = source.counts[SPLITS.index(split)]
+    match source.reader:
+        case "toy_streets":
+            return toy_streets(space, split, count=count, size=source.size)
+        case "toy_scenes":
+            return toy_scenes(split, count=count, size=source.size)
+        case "camvid":
+            return camvid(_folder(data) / "camvid", split, size=source.size)
+        case "msrc21":
+            return msrc21(_folder(data) / "msrc21", split)
+
+
+def read_simple(source: Source, data: Path | None) -> SimpleSet:
+    """The simple pictures of a driving source."""
+    space = label_space(source.label_space)
+    if source.reader == "toy_streets":
+        return toy_simple(space, per_class=source.simple_count, size=source.simple_size)
+    return simple_images(_folder(data) / "simple_images", space)
+
+
+def _folder(data: Path | None) -> Path:
+    """``data`` itself, or its ``data/`` folder where the data sets lie one level deeper."""
+    if data is None:
+        raise DataError("this profile works on real pictures: give their folder, make reproduce ... DATA=<folder>")
+    return data / "data" if (data / "data").is_dir() else data

@@ -1,0 +1,145 @@
+"""Everything that is measured on a role, as one tidy table of scores (schema: ``evaluation.scores.scores_table``).
+
+Measuring is the only place where label maps of the target data are read, besides the tags that come from them.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from wsss_lib.data.pictures import read_label_map
+from wsss_lib.evaluation.confusion import ConfusionMatrix, confusion_matrix
+from wsss_lib.evaluation.references import constant_matrix, fit_table, label_histogram, predict_table
+from wsss_lib.evaluation.scores import scores, scores_table
+from wsss_lib.experiments.files import load_arrays, save_arrays
+from wsss_lib.experiments.pipeline import Experiment, Stages
+from wsss_lib.experiments.store import Artefact
+from wsss_lib.vocabulary import LabelMap, SceneSet
+
+
+def all_scores(experiment: Experiment) -> pd.DataFrame:
+    """Scores of every role, stage, variant, split and seed of a profile; makes what is missing."""
+    return pd.concat([role_scores(stages) for stages in experiment.roles.values()], ignore_index=True)
+
+
+def role_scores(stages: Stages) -> pd.DataFrame:
+    """Scores of one role: seeds, rounds, segmentation and reference rows."""
+    parts = [seed_scores(stages), round_scores(stages), segmentation_scores(stages), reference_scores(stages)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def seed_scores(stages: Stages) -> pd.DataFrame:
+    """Seeds from the whole picture and from patches, on the training pictures (Table 5)."""
+    seeds = stages.role.clustering_seeds if stages.role.classifier_per_seed else stages.role.clustering_seeds[:1]
+    rows = [
+        _score(stages, label_confusion(stages, stages.seeds(where, variant, seed)), "train", stage, variant, seed)
+        for variant in distinct_seed_rules(stages)
+        for where, stage in (("whole", "seeds_whole"), ("patches", "seeds_patch"))
+        for seed in seeds
+    ]
+    return pd.concat(rows, ignore_index=True)
+
+
+def distinct_seed_rules(stages: Stages) -> list[str]:
+    """Variants that differ in heat or seed rule; the others share the seeds of the first such variant."""
+    first: dict[object, str] = {}
+    for name, variant in stages.role.variants.items():
+        first.setdefault((variant.heat, variant.seeds), name)
+    return list(first.values())
+
+
+def round_scores(stages: Stages) -> pd.DataFrame:
+    """Labels after every round, of every variant (Tables 6 and 7)."""
+    rows = [
+        _score(stages, label_confusion(stages, labels), "train", f"round_{number}", variant, seed)
+        for variant in stages.role.variants
+        for seed in stages.variant_seeds(variant)
+        for number, labels in enumerate(stages.rounds(variant, seed), 1)
+    ]
+    return pd.concat(rows, ignore_index=True)
+
+
+def segmentation_scores(stages: Stages) -> pd.DataFrame:
+    """The segmentation network on every split that has labels (Tables 1 to 4, 8 to 10)."""
+    rows = [
+        _score(stages, matrix, split, "segmentation", "default", seed, network=stages.paper_network)
+        for seed in stages.role.segmentation_seeds
+        for split in ("train", "val", "test")
+        if (matrix := prediction_confusion(stages, split, seed)) is not None
+    ]
+    return pd.concat(rows, ignore_index=True)
+
+
+def reference_scores(stages: Stages) -> pd.DataFrame:
+    """What a number means: the two best constant predictors, and a table of (row, column, colour) learnt from labels."""
+    train, space = stages.scenes("train"), stages.label_space
+    if train.label_map is None:
+        return pd.DataFrame()
+    table = fit_table(_images(train), _label_maps(train), len(space))
+    rows = []
+    for split in ("train", "val", "test"):
+        scenes = stages.scenes(split)
+        if scenes.label_map is None:
+            continue
+        histogram = label_histogram(_label_maps(scenes), len(space))
+        for index in np.argsort(histogram)[::-1][:2]:
+            matrix, name = constant_matrix(histogram, int(index)), f"constant: {space.classes[index]}"
+            rows.append(_score(stages, matrix, split, "reference", "", -1, system=name))
+        guessed = ((predict_table(table, scenes.image(i)), scenes.label_map(i)) for i in range(len(scenes)))
+        matrix = confusion_matrix(guessed, len(space))
+        rows.append(_score(stages, matrix, split, "reference", "", -1, system="colour and position table"))
+    return pd.concat(rows, ignore_index=True)
+
+
+def label_confusion(stages: Stages, labels: np.ndarray) -> ConfusionMatrix:
+    """Region labels against the training label maps; unlabelled pixels count as misses."""
+    scenes = stages.scenes("train")
+    pairs = zip(stages.label_maps(labels), _label_maps(scenes), strict=True)
+    return confusion_matrix(pairs, len(stages.label_space))
+
+
+def prediction_confusion(stages: Stages, split: str, seed: int) -> ConfusionMatrix | None:
+    """The segmentation network's predictions against the labels of a split; ``None`` where there are none.
+
+    The predictions are made in either case.
+    """
+    predictions = stages.predictions_artefact(split, "default", seed)
+    scenes = stages.scenes(split)
+    if scenes.label_map is None:
+        return None
+
+    def make(folder: Path) -> None:
+        pairs = zip(predicted(stages, predictions, scenes), _label_maps(scenes), strict=True)
+        save_arrays(folder / "confusion.npz", {"matrix": confusion_matrix(pairs, len(stages.label_space))})
+
+    inputs = {"predictions": predictions, "labels": scenes.fingerprint}
+    measured = stages.experiment.store.artefact("confusion", params={"split": split}, inputs=inputs, make=make)
+    return load_arrays(measured.folder / "confusion.npz")["matrix"]
+
+
+def predicted(stages: Stages, predictions: Artefact, scenes: SceneSet) -> Iterator[LabelMap]:
+    """The label maps that a predictions artefact holds, in the order of the pictures."""
+    for name in scenes.names:
+        yield read_label_map(predictions.folder / f"{name}.png", stages.label_space)
+
+
+def _images(scenes: SceneSet) -> Iterable:
+    return (scenes.image(i) for i in range(len(scenes)))
+
+
+def _label_maps(scenes: SceneSet) -> Iterator[LabelMap]:
+    assert scenes.label_map is not None
+    return (scenes.label_map(i) for i in range(len(scenes)))
+
+
+def _score(
+    stages: Stages, matrix: ConfusionMatrix, split: str, stage: str, variant: str, seed: int, *,
+    system: str = "ours", network: str = "",
+) -> pd.DataFrame:  # fmt: skip
+    role = stages.role
+    return scores_table(
+        scores(matrix, stages.label_space), stages.label_space, dataset=role.dataset, played_by=role.played_by,
+        split=split, system=system, stage=stage, variant=variant, network=network, seed=seed,
+    )  # fmt: skip

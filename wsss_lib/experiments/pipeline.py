@@ -1,0 +1,380 @@
+"""The stages of the paper on one role, in order; each is made once and found again in the artefact store.
+
+``Stages`` of a role are the rows of the paper's Figure 2: classifier -> class maps -> superpixels -> seeds -> region
+features -> clustering -> segmentation -> predictions. A method returns values; what is on disk is the store's affair.
+Asking for a late stage makes all earlier ones, so that any notebook can be run alone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from safetensors.torch import load_file, save_file
+
+from wsss_lib.classification.classifier import (
+    CamClassifier,
+    ClassifiedPictures,
+    accuracy_per_class,
+    build_classifier,
+    from_scenes,
+    from_simple,
+    train_classifier,
+)
+from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFeatures, describe
+from wsss_lib.clustering.rounds import cluster
+from wsss_lib.clustering.seeds import choose_seeds
+from wsss_lib.data.pictures import write_label_map
+from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
+from wsss_lib.experiments.inputs import read_scenes, read_simple
+from wsss_lib.experiments.places import Places
+from wsss_lib.experiments.profiles import Profile, Role, Variant, load_profile
+from wsss_lib.experiments.store import Artefact, Store
+from wsss_lib.localization.patches import LocalizationConfig, class_maps, heat_maps
+from wsss_lib.regions.pooling import mean_pool
+from wsss_lib.regions.superpixels import superpixels
+from wsss_lib.segmentation.networks import build_network
+from wsss_lib.segmentation.predict import Segmenter, load_segmenter, save_segmenter
+from wsss_lib.segmentation.pseudo_labels import label_maps
+from wsss_lib.segmentation.training import train_segmentation
+from wsss_lib.training.compute import Compute, choose_compute
+from wsss_lib.vocabulary import DataError, LabelMap, LabelSpace, RegionMap, SceneSet, SettingsError, SimpleSet
+
+Labels = UInt8[np.ndarray, "region"]
+
+
+class Experiment:
+    """A profile with its places: the stages of every role it plays."""
+
+    def __init__(self, places: Places, *, report: Callable[[str], None] = print) -> None:
+        self.places = places
+        self.profile: Profile = load_profile(places.profile)
+        self.store = Store(places.store, report=report)
+        self.compute = choose_compute()
+        self.report = report
+        self.roles = {name: Stages(role, self) for name, role in self.profile.roles.items()}
+
+    @property
+    def main(self) -> "Stages":
+        """The role of Tables 5 to 7 and 10."""
+        return self.roles[self.profile.main.dataset]
+
+    def role(self, dataset: str) -> "Stages":
+        """The role of a data set; ``SettingsError`` if the profile does not play it."""
+        if dataset not in self.roles:
+            raise SettingsError(f"profile {self.profile.name} has no role {dataset!r}, only {', '.join(self.roles)}")
+        return self.roles[dataset]
+
+    @property
+    def label_spaces(self) -> dict[str, LabelSpace]:
+        """Label space of every role, for tables and figures."""
+        return {name: stages.label_space for name, stages in self.roles.items()}
+
+
+class Stages:
+    """Every stage of the method on one role."""
+
+    def __init__(self, role: Role, experiment: Experiment) -> None:
+        self.role, self.experiment = role, experiment
+        self.compute: Compute = experiment.compute
+
+    # ---------------------------------------------------------------------------------------------------- pictures
+
+    @lru_cache(maxsize=3)  # noqa: B019  # a role lives as long as its experiment
+    def scenes(self, split: str = "train") -> SceneSet:
+        """The street pictures (or scenes) of a split, kept in memory."""
+        scenes = read_scenes(self.role.source, split, self.experiment.places.data)
+        return replace(scenes, image=lru_cache(maxsize=None)(scenes.image))
+
+    @cached_property
+    def simple(self) -> SimpleSet:
+        """The simple pictures; only roles that learn from them have any."""
+        return read_simple(self.role.source, self.experiment.places.data)
+
+    @cached_property
+    def label_space(self) -> LabelSpace:
+        return self.scenes("train").label_space
+
+    @cached_property
+    def pictures(self) -> ClassifiedPictures:
+        """What the classifier learns from."""
+        return from_simple(self.simple) if self.role.learns_from == "simple" else from_scenes(self.scenes("train"))
+
+    @property
+    def tags(self):
+        """Tags of the training pictures, picture x class."""
+        tags = self.scenes("train").tags
+        if tags is None:
+            raise DataError(f"the training pictures of {self.role.played_by} have no tags; the method starts from them")
+        return tags
+
+    # -------------------------------------------------------------------------------------------------- classifier
+
+    def classifier_artefact(self, seed: int) -> Artefact:
+        """The trained classifier, its losses, and its accuracy on what it learnt from."""
+        learnt = self.simple.fingerprint if self.role.learns_from == "simple" else self.scenes("train").fingerprint
+
+        def make(folder: Path) -> None:
+            classifier = self._new_classifier()
+            losses = train_classifier(
+                classifier, self.pictures, self.role.classifier, compute=self.compute, seed=self._classifier_seed(seed),
+                checkpoint=folder / "training.pt", report=self._progress("classifier"),
+            )  # fmt: skip
+            accuracy = accuracy_per_class(classifier, self.pictures, self.role.classifier, compute=self.compute)
+            save_file(
+                {k: v.contiguous().cpu() for k, v in classifier.state_dict().items()}, folder / "classifier.safetensors"
+            )
+            save_json(folder / "training.json", {"losses": losses, "accuracy": accuracy.tolist()})
+            (folder / "training.pt").unlink(missing_ok=True)
+
+        return self._artefact(
+            "classifier",
+            {"config": self.role.classifier, "seed": self._classifier_seed(seed)},
+            {"pictures": learnt},
+            make,
+        )
+
+    @lru_cache(maxsize=3)  # noqa: B019
+    def classifier(self, seed: int = 0) -> CamClassifier:
+        """The trained classifier, ready to be asked."""
+        classifier = self._new_classifier()
+        classifier.load_state_dict(load_file(self.classifier_artefact(seed).folder / "classifier.safetensors"))
+        return self.compute.place(classifier).eval()
+
+    def classifier_training(self, seed: int = 0) -> Mapping[str, Any]:
+        """``losses`` of every step and ``accuracy`` per class in percent, on the pictures it learnt from."""
+        return load_json(self.classifier_artefact(seed).folder / "training.json")
+
+    def _new_classifier(self) -> CamClassifier:
+        torch.manual_seed(0)  # the start values of the linear layer; what differs between seeds is the training
+        return build_classifier(self.role.classifier, len(self.pictures.classes), self.experiment.places.weights)
+
+    def _classifier_seed(self, seed: int) -> int:
+        return seed if self.role.classifier_per_seed else 0
+
+    # -------------------------------------------------------------------------------------- superpixels, heat, seeds
+
+    @lru_cache(maxsize=1)  # noqa: B019
+    def regions(self) -> list[RegionMap]:
+        """Superpixels of every training picture."""
+        scenes = self.scenes("train")
+
+        def make(folder: Path) -> None:
+            maps = [superpixels(scenes.image(i), self.role.superpixels) for i in range(len(scenes))]
+            save_arrays(folder / "regions.npz", {f"{i:05d}": each.astype(np.uint16) for i, each in enumerate(maps)})
+
+        artefact = self._artefact(
+            "superpixels", {"config": self.role.superpixels}, {"pictures": scenes.fingerprint}, make
+        )
+        arrays = load_arrays(artefact.folder / "regions.npz")
+        return [arrays[name].astype(np.int32) for name in sorted(arrays)]
+
+    def heat_map(
+        self, index: int, where: str, variant: str = "default", seed: int = 0
+    ) -> Float[np.ndarray, "class h w"]:
+        """Heat of every tag of a training picture; ``where`` is ``whole`` or ``patches``."""
+        maps = torch.from_numpy(self._class_maps(where, seed)[index].astype(np.float32))
+        return self._heat(maps, index, self.role.variants[variant], seed).numpy()
+
+    @lru_cache(maxsize=8)  # noqa: B019
+    def seeds(self, where: str, variant: str = "default", seed: int = 0) -> Labels:
+        """First label of every region of all training pictures, one after the other."""
+        chosen, maps = [], self._class_maps(where, seed)
+        rule = self.role.variants[variant]
+        for index, regions in enumerate(self.regions()):
+            heat = self._heat(torch.from_numpy(maps[index].astype(np.float32)), index, rule, seed)
+            chosen.append(choose_seeds(mean_pool(heat, regions).numpy(), self.tags[index], rule.seeds))
+        return np.concatenate(chosen)
+
+    def _heat(self, maps, index: int, variant: Variant, seed: int):
+        bias = self.classifier(seed).linear.bias
+        assert bias is not None
+        return heat_maps(
+            maps, bias.detach().cpu(), self.tags[index], targets=self.pictures.targets,
+            activation=self.role.classifier.activation, heat=variant.heat, background=self.label_space.background,
+        )  # fmt: skip
+
+    @lru_cache(maxsize=2)  # noqa: B019
+    def _class_maps(self, where: str, seed: int) -> Float[np.ndarray, "picture simple rows columns"]:
+        config: LocalizationConfig = getattr(self.role, where)
+        scenes = self.scenes("train")
+        trained = self.classifier_artefact(seed)
+
+        def make(folder: Path) -> None:
+            say = self._progress(f"class maps, {where}")
+            maps = []
+            for i in range(len(scenes)):
+                maps.append(
+                    class_maps(self.classifier(seed), scenes.image(i), config, compute=self.compute).half().numpy()
+                )
+                if (i + 1) % 50 == 0:
+                    say(f"picture {i + 1}/{len(scenes)}")
+            np.save(folder / "maps.npy", np.stack(maps))
+
+        inputs = {"classifier": trained, "pictures": scenes.fingerprint}
+        return np.load(
+            self._artefact("class_maps", {"config": config}, inputs, make).folder / "maps.npy", mmap_mode="r"
+        )
+
+    # ------------------------------------------------------------------------------------- region features, clustering
+
+    @lru_cache(maxsize=1)  # noqa: B019
+    def features(self, variant: str = "default", seed: int = 0) -> RegionFeatures:
+        """Features of all regions, from the classifier's backbone.
+
+        A frozen backbone is the same for every seed, so its features are made once.
+        """
+        scenes, regions, config = self.scenes("train"), self.regions(), self._variant(variant).features
+        learnt = self.role.classifier
+        network = f"{learnt.backbone}, {learnt.weights}" if learnt.frozen else self.classifier_artefact(seed)
+
+        def make(folder: Path) -> None:
+            backbone = self.classifier(seed).backbone
+            say = self._progress(f"region features, {config.pooling}")
+            rows = []
+            for i in range(len(scenes)):
+                rows.append(describe(backbone, scenes.image(i), regions[i], config, compute=self.compute))
+                if (i + 1) % 50 == 0:
+                    say(f"picture {i + 1}/{len(scenes)}")
+            np.save(folder / "features.npy", np.concatenate(rows) if config.pooling == "mean" else np.stack(rows))
+
+        params = {"config": config, "superpixels": self.role.superpixels}
+        artefact = self._artefact("region_features", params, {"network": network, "pictures": scenes.fingerprint}, make)
+        array = np.load(artefact.folder / "features.npy", mmap_mode="r")
+        counts = np.array([int(each.max()) + 1 for each in regions])
+        return MeanPooled(array, counts) if config.pooling == "mean" else MaskedRoi(array, regions, counts)
+
+    @lru_cache(maxsize=12)  # noqa: B019
+    def rounds(self, variant: str = "default", seed: int = 0) -> list[Labels]:
+        """Labels of all regions after every round."""
+        artefact = self.clustering_artefact(variant, seed)
+        arrays = load_arrays(artefact.folder / "rounds.npz")
+        return [arrays[name] for name in sorted(arrays)]
+
+    def clustering_training(self, variant: str = "default", seed: int = 0) -> list[Mapping[str, list[float]]]:
+        """Losses of both phases of every round."""
+        return load_json(self.clustering_artefact(variant, seed).folder / "training.json")
+
+    def clustering_artefact(self, variant: str, seed: int) -> Artefact:
+        """Labels and losses of all rounds of a variant."""
+        settings = self._variant(variant)
+        where = self.role.seeds_from
+
+        def make(folder: Path) -> None:
+            done = list(cluster(
+                self.features(variant, seed), self.seeds(where, variant, seed), self.tags, self.label_space,
+                settings.clustering, compute=self.compute, seed=seed, folder=folder / "unfinished",
+                report=self._progress(f"clustering, {variant}"),
+            ))  # fmt: skip
+            save_arrays(folder / "rounds.npz", {f"round_{k}": each.labels for k, each in enumerate(done, 1)})
+            losses = [{"losses": each.losses, "center_losses": each.center_losses} for each in done]
+            save_json(folder / "training.json", losses)
+            _remove(folder / "unfinished")
+
+        inputs = {"classifier": self.classifier_artefact(seed), "pictures": self.scenes("train").fingerprint}
+        params = {
+            "variant": settings, "where": getattr(self.role, where), "superpixels": self.role.superpixels,
+            "seed": seed,
+        }  # fmt: skip
+        return self._artefact("clustering", params, inputs, make)
+
+    def label_maps(self, labels: Labels) -> list[LabelMap]:
+        """Region labels as label maps of the training pictures."""
+        return label_maps(labels, self.regions())
+
+    def variant_seeds(self, variant: str) -> tuple[int, ...]:
+        """Repetitions of a variant: all seeds for the default and its ablations, one for the costly literal rules."""
+        seeds = self.role.clustering_seeds
+        return seeds if self._variant(variant).features.pooling == "mean" else seeds[:1]
+
+    @property
+    def paper_network(self) -> str:
+        """The paper's name of the segmentation network: every backbone carries the LargeFOV head here."""
+        return "deeplab_largefov"
+
+    def _variant(self, name: str) -> Variant:
+        if name not in self.role.variants:
+            raise SettingsError(f"{self.role.dataset} has no variant {name!r}, only {', '.join(self.role.variants)}")
+        return self.role.variants[name]
+
+    # ------------------------------------------------------------------------------------------------- segmentation
+
+    def segmentation_artefact(self, variant: str = "default", seed: int = 0) -> Artefact:
+        """The segmentation network trained on the labels of the last round."""
+        config, scenes = self.role.segmentation, self.scenes("train")
+        clustered = self.clustering_artefact(variant, seed)
+        inputs: dict[str, Artefact | str] = {"labels": clustered, "pictures": scenes.fingerprint}
+        if config.weights == "none":  # then it starts from the classifier, as the paper's starts from ImageNet
+            inputs["start"] = self.classifier_artefact(seed)
+
+        def make(folder: Path) -> None:
+            maps = self.label_maps(self.rounds(variant, seed)[-1])
+            network = build_network(config.network, len(self.label_space), self._weights(config.weights))
+            if config.weights == "none" and network.backbone.name == self.role.classifier.backbone:
+                network.backbone.load_state_dict(self.classifier(seed).backbone.state_dict())
+            losses = train_segmentation(
+                network, scenes.image, maps.__getitem__, len(scenes), config, compute=self.compute, seed=seed,
+                checkpoint=folder / "training.pt", report=self._progress("segmentation"),
+            )  # fmt: skip
+            save_segmenter(
+                Segmenter(
+                    network=network, network_name=config.network, label_space=self.label_space,
+                    input_size=config.input_size, compute=self.compute,
+                ),
+                folder,
+            )  # fmt: skip
+            save_json(folder / "training.json", {"losses": losses})
+            (folder / "training.pt").unlink(missing_ok=True)
+
+        return self._artefact("segmentation", {"config": config, "seed": seed}, inputs, make)
+
+    def segmentation_training(self, variant: str = "default", seed: int = 0) -> list[float]:
+        """Loss of every step."""
+        return load_json(self.segmentation_artefact(variant, seed).folder / "training.json")["losses"]
+
+    def predictions_artefact(self, split: str, variant: str = "default", seed: int = 0) -> Artefact:
+        """Predicted index PNGs of a split, ``<name>.png``; no tags are used."""
+        trained = self.segmentation_artefact(variant, seed)
+        scenes = self.scenes(split)
+
+        def make(folder: Path) -> None:
+            segmenter = load_segmenter(trained.folder, self.compute)
+            for i, name in enumerate(scenes.names):
+                write_label_map(folder / f"{name}.png", segmenter.predict(scenes.image(i)), scenes.label_space)
+
+        return self._artefact(
+            "predictions", {"split": split}, {"network": trained, "pictures": scenes.fingerprint}, make
+        )
+
+    # ------------------------------------------------------------------------------------------------------- plumbing
+
+    def _weights(self, name: str) -> str | Path:
+        folder = self.experiment.places.weights
+        if name in ("none", "torchvision"):
+            return name
+        if folder is None:
+            raise DataError(
+                f"this profile starts from the file {name}: give its folder, make reproduce ... WEIGHTS=<folder>"
+            )
+        return folder / name
+
+    def _artefact(
+        self, stage: str, params: Mapping[str, Any], inputs: Mapping[str, Artefact | str], make: Callable[[Path], None]
+    ) -> Artefact:
+        precision = {"compute": self.compute.describe()}
+        return self.experiment.store.artefact(
+            stage, params={"dataset": self.role.dataset, **params, **precision}, inputs=inputs, make=make
+        )
+
+    def _progress(self, what: str) -> Callable[[str], None]:
+        return lambda line: self.experiment.report(f"  {self.role.dataset}, {what}: {line}")
+
+
+def _remove(folder: Path) -> None:
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.unlink()

@@ -1,0 +1,221 @@
+"""Runs the notebooks, one or all in order, and never believes that one went well unless it did.
+
+papermill executes; what it leaves open is settled here: unknown parameters are refused before anything starts, every
+cell has a time limit, the kernel is this interpreter in a fixed environment, an executed copy appears under its name
+only when it is whole, and a notebook whose copy is still fresh is not run again.
+
+For a notebook ``05_segmentation`` the folder ``<build>/<profile>/notebooks`` holds ``05_segmentation.ipynb`` (the
+executed copy), ``.log`` (all that it printed), ``.json`` (its ``Status``), and after a failure ``.failed.ipynb``.
+"""
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+from wsss_lib.experiments.files import writing
+from wsss_lib.experiments.freshness import Stamp, Status, files_since, notebook_stamp, why_stale
+from wsss_lib.experiments.lock import lock
+from wsss_lib.experiments.notebooks import all_notebooks, checked_parameters, expected_minutes
+from wsss_lib.experiments.places import NOTEBOOKS, REPOSITORY, Places
+from wsss_lib.experiments.progress import LineWriter, Progress, in_words
+from wsss_lib.vocabulary import WsssError
+
+Report = Callable[[str], None]
+
+_SAY: Report = partial(print, flush=True)
+_VERDICTS = ("verdict.txt", "verdict.md")
+
+_PATIENCE = 10.0  # a cell may take this many times what its whole notebook promises
+_SHORTEST_LIMIT = 3600.0
+_LIMIT_WITHOUT_PROMISE = 24 * 3600.0
+_START_LIMIT = 180  # seconds; a cold disk takes its time to read PyTorch
+
+
+class NotebookError(WsssError):
+    """A notebook that did not reach its end; everything that was finished before is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One notebook with the places and parameters it runs with, and the files that belong to it."""
+
+    notebook: Path
+    places: Places
+    parameters: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The notebook's name without its suffix."""
+        return self.notebook.stem
+
+    def file(self, suffix: str) -> Path:
+        """A file of this job beside its executed copy."""
+        return self.places.notebooks / f"{self.name}{suffix}"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held while the notebook runs: two processes do not execute it at once, the second then finds it fresh."""
+        return self.places.notebooks / ".locks" / self.name
+
+    @property
+    def status(self) -> Status | None:
+        """What is known of the last run."""
+        return Status.load(self.file(".json"))
+
+    def why_stale(self, stamp: Stamp) -> str:
+        """Why it has to run; ``""`` when it has not."""
+        reason = why_stale(self.status, stamp, self.places)
+        return reason or ("" if self.file(".ipynb").exists() else "its executed copy is gone")
+
+
+def reproduce(places: Places, *, force: bool = False, report: Report = _SAY, folder: Path = NOTEBOOKS) -> None:
+    """Run all notebooks in order, those that are not fresh, and end with the verdict that they wrote."""
+    run_notebooks(all_notebooks(folder), places, force=force, report=report)
+    verdict = next((places.tables / name for name in _VERDICTS if (places.tables / name).exists()), None)
+    report("\n" + verdict.read_text(encoding="utf-8") if verdict else f"no verdict was written to {places.tables}")
+
+
+def run_notebooks(
+    notebooks: Sequence[Path],
+    places: Places,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    timeout: float | None = None,
+    force: bool = False,
+    report: Report = _SAY,
+) -> None:
+    """Run the given notebooks in order, those that are not fresh (or all, with ``force``).
+
+    ``timeout`` is the limit of a cell in seconds (default: ten times what the notebook promises). ``NotebookError`` at
+    the first that fails, ``SettingsError`` for an unknown parameter, before anything has started.
+    """
+    given = parameters or {}
+    jobs = [Job(notebook=path, places=places, parameters=checked_parameters(path, given)) for path in notebooks]
+    promised = {job.name: 60 * (expected_minutes(job.notebook, places.profile) or 0.0) for job in jobs}
+    expected = f"at most about {in_words(sum(promised.values()))}" if any(promised.values()) else "time not known"
+    report(f"profile {places.profile}, notebooks: {len(jobs)}, {expected}; results go to {places.folder}")
+    progress = Progress(promised, report)
+    for job in jobs:
+        limit = timeout or cell_limit(promised[job.name])
+        with writing(places.build), lock(job.lock_file, waiting_for=job.name, report=report):
+            _run_if_stale(job, limit=limit, force=force, progress=progress)
+
+
+def cell_limit(promised_seconds: float) -> float:
+    """Seconds a cell may take in a notebook that promises to take ``promised_seconds`` (0: promises nothing)."""
+    if not promised_seconds:
+        return _LIMIT_WITHOUT_PROMISE
+    return max(_SHORTEST_LIMIT, _PATIENCE * promised_seconds)
+
+
+def _run_if_stale(job: Job, *, limit: float, force: bool, progress: Progress) -> None:
+    stamp = notebook_stamp(job.notebook, job.places, job.parameters)
+    reason = "asked for" if force else job.why_stale(stamp)
+    if not reason:
+        progress.skip(job.name)
+        return
+    progress.start(job.name, reason)
+    status = Status(state="running", stamp=stamp, started=datetime.now(UTC).isoformat(timespec="seconds"))
+    status.save(job.file(".json"))
+    try:
+        _execute(job, status, limit=limit, on_line=progress.line)
+        status.state = "done"
+    except NotebookError as error:
+        status.state, status.error = "failed", str(error)
+        raise
+    except BaseException:
+        status.state = "interrupted"
+        raise
+    finally:
+        with suppress(OSError):  # on a full disk the error on its way says more than this one
+            status.save(job.file(".json"))
+    progress.finish(status.peak_memory_mb)
+
+
+def _execute(job: Job, status: Status, *, limit: float, on_line: Callable[[str], None]) -> None:
+    """Execute the notebook; fill in what it cost, used and made."""
+    from wsss_lib.experiments.kernel import MemoryWatch
+
+    unfinished, used_log = job.file(".running.ipynb"), job.file(".used")
+    for leftover in (unfinished, used_log, job.file(".failed.ipynb")):
+        leftover.unlink(missing_ok=True)
+    start, watch = time.time(), MemoryWatch()
+    try:
+        with watch, job.file(".log").open("w", encoding="utf-8") as log:
+            _papermill(job, unfinished, used_log, limit=limit, log=log, on_line=on_line)
+        os.replace(unfinished, job.file(".ipynb"))
+    except NotebookError:
+        if unfinished.exists():
+            os.replace(unfinished, job.file(".failed.ipynb"))
+        raise
+    finally:
+        status.seconds, status.peak_memory_mb = round(time.time() - start, 1), watch.peak_mb
+        status.artefacts = list(dict.fromkeys(used_log.read_text().split())) if used_log.exists() else []
+        used_log.unlink(missing_ok=True)
+        skip = (job.places.store, job.places.notebooks)
+        status.outputs = files_since(job.places.folder, start, skip=skip)
+
+
+def _papermill(
+    job: Job, output: Path, used_log: Path, *, limit: float, log: TextIO, on_line: Callable[[str], None]
+) -> None:
+    """papermill with its loose ends tied, and its exceptions turned into one sentence each."""
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    from wsss_lib.experiments.kernel import kernel_environment, kernel_manager
+
+    see = f"its output is in {job.file('.log')}"
+    try:
+        papermill.execute_notebook(
+            _escaped(job.notebook),
+            _escaped(output),
+            parameters=dict(job.parameters),
+            kernel_name="python3",
+            kernel_manager_class=kernel_manager(kernel_environment(job.places, used_log=used_log), log),
+            cwd=REPOSITORY,
+            execution_timeout=limit,
+            start_timeout=_START_LIMIT,
+            progress_bar=False,
+            stdout_file=LineWriter(log, on_line),
+            stderr_file=LineWriter(log),
+        )
+    except PapermillExecutionError as error:
+        log.write(re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error.traceback)) + "\n")  # without colours
+        raise NotebookError(_failure(job, error.exec_count, error.ename, error.evalue)) from error
+    except DeadKernelError as error:
+        raise NotebookError(
+            f"the kernel of {job.name} died, most often because memory ran out: close other programs or take a smaller"
+            f" profile, then run the same command again, finished stages are kept ({see})"
+        ) from error
+    except CellTimeoutError as error:
+        raise NotebookError(
+            f"a cell of {job.name} took longer than {in_words(limit)} and was stopped; run the same command again to go"
+            f" on from the last finished stage ({see})"
+        ) from error
+    except RuntimeError as error:
+        raise NotebookError(f"the kernel of {job.name} did not start ({error}); run `wsss doctor`") from error
+
+
+def _failure(job: Job, cell: int | None, kind: str, message: str) -> str:
+    """One sentence for an exception in a cell: ours are already written for the reader, others need the traceback."""
+    ours = {error.__name__ for error in WsssError.__subclasses__()}
+    if kind in ours:
+        return f"{job.name} stopped in cell [{cell}]: {message}"
+    return (
+        f"{job.name} failed in cell [{cell}] with {kind}: {message} (traceback at the end of {job.file('.log')},"
+        f" executed as far as it went in {job.file('.failed.ipynb')})"
+    )
+
+
+def _escaped(path: Path) -> str:
+    """papermill fills in ``{name}`` in paths; ours are meant as they are."""
+    return str(path).replace("{", "{{").replace("}", "}}")

@@ -1,0 +1,47 @@
+"""What is there already: which notebooks are fresh, what the store holds, which network was trained last."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from wsss_lib.experiments.freshness import notebook_stamp
+from wsss_lib.experiments.lock import is_held
+from wsss_lib.experiments.notebooks import all_notebooks
+from wsss_lib.experiments.places import NOTEBOOKS, Places
+from wsss_lib.experiments.progress import in_words
+from wsss_lib.experiments.runner import Job
+from wsss_lib.experiments.store import Store
+from wsss_lib.vocabulary import SettingsError
+
+MODEL_STAGE = "segmentation"
+"""The stage whose artefacts are trained segmentation networks."""
+
+
+def status_lines(places: Places, folder: Path = NOTEBOOKS) -> Iterator[str]:
+    """A line for each notebook (fresh, running, missing or stale, and why), then one for the store."""
+    for notebook in all_notebooks(folder):
+        yield _notebook_line(Job(notebook=notebook, places=places, parameters={}))
+    artefacts = Store(places.store).contents()
+    size = sum(file.stat().st_size for artefact in artefacts for file in artefact.folder.rglob("*") if file.is_file())
+    yield f"{len(artefacts)} artefacts, {size / 1e6:.1f} MB, in {places.store}"
+
+
+def newest_model(places: Places) -> Path:
+    """Folder of the segmentation network that the profile trained last; ``SettingsError`` when there is none."""
+    models = Store(places.store).contents(MODEL_STAGE)
+    if not models:
+        raise SettingsError(
+            f"profile {places.profile} has no trained network in {places.store}; run"
+            f" `wsss reproduce --profile {places.profile}` first, or pass --model with the folder of one"
+        )
+    return models[-1].folder
+
+
+def _notebook_line(job: Job) -> str:
+    status = job.status
+    if status is None:
+        return f"{job.name:<28} missing  has not run yet"
+    if is_held(job.lock_file):
+        return f"{job.name:<28} running  since {status.started}"
+    reason = job.why_stale(notebook_stamp(job.notebook, job.places, job.parameters))
+    cost = f"{in_words(status.seconds)}, {status.peak_memory_mb / 1000:.1f} GB at most"
+    return f"{job.name:<28} stale    {reason}" if reason else f"{job.name:<28} fresh    {cost}"

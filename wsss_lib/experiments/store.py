@@ -1,0 +1,177 @@
+"""The artefact store: what is made once is found again, by what it was made from.
+
+An artefact is a folder, ``<root>/<stage>/<key>/``, whose key is a hash of the stage's name, its parameters and the keys
+of its inputs. Changing a parameter changes the keys of everything after it, so nothing stale can be found and nothing
+that is still right is made again.
+
+A stage works in ``<key>.partial/``, which is renamed to ``<key>/`` when all is there. A killed run therefore leaves a
+partial folder; the next run hands that same folder to the stage, which may go on from a checkpoint in it.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsss_lib.experiments.files import load_json, save_json, writing
+from wsss_lib.experiments.lock import lock
+from wsss_lib.experiments.provenance import Stopwatch, peak_memory_mb, provenance
+from wsss_lib.vocabulary import SettingsError
+
+RECORD = "record.json"
+PARTIAL = ".partial"
+_KEY_LENGTH = 16  # hexadecimal digits: 64 bits, no collision among any number of artefacts a disk can hold
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Artefact:
+    """A finished stage: its name, its key and the folder with its files."""
+
+    stage: str
+    key: str
+    folder: Path
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Parameters, inputs, cost and provenance, as written when the artefact was made."""
+        return load_json(self.folder / RECORD)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is there, and whole."""
+        return (self.folder / RECORD).is_file()
+
+
+class Store:
+    """Artefacts under one folder.
+
+    ``used`` lists the artefacts asked for so far, in order. With the environment variable ``WSSS_USED_LOG`` they are
+    also appended to that file, which is how the notebook runner learns what a notebook depends on.
+    """
+
+    def __init__(self, root: Path, *, report: Callable[[str], None] = print) -> None:
+        self.root = Path(root).resolve()
+        self.used: list[Artefact] = []
+        self._report = report
+
+    def artefact(
+        self,
+        stage: str,
+        *,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, Artefact | str],
+        make: Callable[[Path], None],
+    ) -> Artefact:
+        """Return the artefact of ``stage``; where it is missing, call ``make(folder)`` first to fill its folder.
+
+        ``params`` holds plain values and configurations (dataclasses); ``inputs`` holds artefacts and fingerprints of
+        data. When two processes ask for the same artefact, one makes it and the other waits.
+        """
+        artefact = self.address(stage, params=params, inputs=inputs)
+        if not artefact.complete:
+            with writing(self.root), self._lock(artefact):
+                if not artefact.complete:  # another process may have made it while this one waited
+                    self._make(artefact, params=params, inputs=inputs, make=make)
+        self._remember(artefact)
+        return artefact
+
+    def address(self, stage: str, *, params: Mapping[str, Any], inputs: Mapping[str, Artefact | str]) -> Artefact:
+        """Where the artefact is or would be; makes nothing."""
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", stage):
+            raise SettingsError(f"{stage!r} cannot be the name of a stage: use small letters, digits and _")
+        content = {"stage": stage, "params": plain(params), "inputs": _keys(inputs)}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        key = hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
+        return Artefact(stage=stage, key=key, folder=self.root / stage / key)
+
+    def exists(self, stage: str, *, params: Mapping[str, Any], inputs: Mapping[str, Artefact | str]) -> bool:
+        """Whether the artefact is there, and whole."""
+        return self.address(stage, params=params, inputs=inputs).complete
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Those of ``names`` (``stage/key``, as in ``WSSS_USED_LOG``) that are not there."""
+        return [name for name in names if not (self.root / name / RECORD).is_file()]
+
+    def contents(self, stage: str = "*") -> Sequence[Artefact]:
+        """All complete artefacts, or those of one stage, the oldest first."""
+        records = sorted(self.root.glob(f"{stage}/*/{RECORD}"), key=lambda record: record.stat().st_mtime)
+        folders = [record.parent for record in records if record.parent.suffix != PARTIAL]
+        return [Artefact(stage=folder.parent.name, key=folder.name, folder=folder) for folder in folders]
+
+    def _lock(self, artefact: Artefact):
+        path = self.root / ".locks" / f"{artefact.stage}-{artefact.key}"
+        return lock(path, waiting_for=artefact.stage, report=self._report)
+
+    def _make(
+        self,
+        artefact: Artefact,
+        *,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, Artefact | str],
+        make: Callable[[Path], None],
+    ) -> None:
+        partial = artefact.folder.with_name(artefact.key + PARTIAL)
+        resumed = partial.is_dir() and any(partial.iterdir())
+        partial.mkdir(parents=True, exist_ok=True)
+        self._report(f"{artefact.stage}: {'going on after an interruption' if resumed else 'started'}")
+        stopwatch = Stopwatch()
+        make(partial)
+        record = {
+            "stage": artefact.stage,
+            "params": plain(params),
+            "inputs": _keys(inputs),
+            "seconds": round(stopwatch.seconds, 3),
+            "resumed": resumed,
+            "peak_memory_mb": peak_memory_mb(),
+            **provenance(),
+        }
+        save_json(partial / RECORD, record)
+        shutil.rmtree(artefact.folder, ignore_errors=True)  # what is there without a record is damaged
+        partial.rename(artefact.folder)
+        self._report(f"{artefact.stage}: done in {stopwatch.seconds:.1f} s")
+
+    def _remember(self, artefact: Artefact) -> None:
+        if artefact in self.used:
+            return
+        self.used.append(artefact)
+        if log := os.environ.get("WSSS_USED_LOG"):
+            with Path(log).open("a") as file:
+                file.write(f"{artefact.stage}/{artefact.key}\n")
+
+
+def plain(value: Any) -> Any:
+    """``value`` in JSON's own types: a configuration becomes its fields and its type's name, a tuple a list.
+
+    ``SettingsError`` for what has no value of its own (a path, a function, a set, nan): it would make a key that
+    depends on the machine or on chance.
+    """
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case np.generic():
+            return plain(value.item())
+        case Mapping() if all(isinstance(name, str) for name in value):
+            return {name: plain(part) for name, part in value.items()}
+        case list() | tuple():
+            return [plain(part) for part in value]
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+            return {"type": type(value).__name__, **fields}
+    raise SettingsError(
+        f"{value!r} ({type(value).__name__}) cannot be a parameter of a stage; use numbers, words, lists, mappings by"
+        " name or a configuration, and give files as inputs by their fingerprint"
+    )
+
+
+def _keys(inputs: Mapping[str, Artefact | str]) -> dict[str, str]:
+    return {name: given if isinstance(given, str) else given.key for name, given in inputs.items()}

@@ -1,0 +1,53 @@
+"""Rows that stand in a table although the paper does not have them, each saying so in its name.
+
+They tell a reader what a number means: constant predictors, the colour and position table, full supervision
+("reference row"), and our method with other variants and networks ("not in the paper").
+"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from wsss_lib.reporting.cells import CLUSTERING_STAGES, OURS, ROW_HEADERS, Cell, cells, system_name
+from wsss_lib.reporting.measurements import ScoreKey, of_run
+
+
+def extra_cells(number: int, scores: pd.DataFrame, role: str, known: list[Cell]) -> list[Cell]:
+    """Cells for what was scored on the data of table ``number`` but is not among its ``known`` cells.
+
+    ``role`` is the data set of the table. Tables 5, 7 and 10 get no extra rows: they are about one system only.
+    """
+    if number in (5, 7, 10):
+        return []
+    stages = list(CLUSTERING_STAGES.values()) if number == 6 else ["segmentation", "reference"]
+    covered = [*known, *(cells(7, role, None) if number == 6 else [])]
+    rows = scores.loc[
+        (scores["dataset"] == role)
+        & scores["stage"].isin(stages)
+        & scores["split"].isin([cell.key.split for cell in known])
+        & scores["metric"].isin([cell.key.metric for cell in known])
+    ]
+    for cell in covered:
+        rows = rows.drop(of_run(scores, cell.key).index, errors="ignore")
+    runs = rows[["stage", "system", "variant", "network"]].drop_duplicates().to_dict("records")
+    pattern = {(cell.column, cell.key.split, cell.key.metric) for cell in known}
+    return [
+        Cell(
+            table=number,
+            row=(_extra_name(run), *[""] * (len(ROW_HEADERS[number]) - 1)),
+            column=column,
+            paper=float("nan"),
+            key=ScoreKey(dataset=role, split=split, metric=metric, **{str(name): str(run[name]) for name in run}),
+        )
+        for run in runs
+        for column, split, metric in sorted(pattern)
+    ]
+
+
+def _extra_name(run: Mapping) -> str:
+    if run["stage"] == "reference":
+        return f"{run['system']} (reference row)"
+    stages = {stage: name for name, stage in CLUSTERING_STAGES.items()}
+    system = stages.get(run["stage"], OURS if run["system"] == system_name(OURS) else run["system"])
+    details = [text for text in (run["variant"], run["network"]) if text not in ("", "default")]
+    return f"{', '.join([system, *details])} (not in the paper)"

@@ -1,0 +1,112 @@
+"""Segmenting pictures with a trained network, at their own size and without tags; a network on disk as one folder."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from safetensors.torch import load_file, save_file
+
+from wsss_lib.data.disk import list_pictures, replacing
+from wsss_lib.data.label_spaces import label_space
+from wsss_lib.data.pictures import color_overlay, read_image, write_image, write_label_map
+from wsss_lib.segmentation.networks import LargeFOV, build_network, predict_logits
+from wsss_lib.training.compute import Compute, choose_compute
+from wsss_lib.vocabulary import DataError, Image, LabelMap, LabelSpace, WsssError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segmenter:
+    """A trained network with what it needs to be used: its classes and the size it works at (width, height)."""
+
+    network: LargeFOV
+    network_name: str
+    label_space: LabelSpace
+    input_size: tuple[int, int]
+    compute: Compute
+
+    def predict(self, image: Image) -> LabelMap:
+        """Class of every pixel, at the picture's own size.
+
+        The picture is brought to the training size in the shape of the network, and the logits to the picture's size,
+        so that a picture of any size is seen at the scale the network learnt.
+        """
+        resized = cv2.resize(image, self.input_size, interpolation=cv2.INTER_LINEAR)
+        pixels = torch.from_numpy(resized).permute(2, 0, 1)[None].float()
+        with self.compute.autocast():
+            logits = predict_logits(self.network, self.compute.tensor(pixels), image.shape[:2])
+        return logits.argmax(0).cpu().numpy().astype("uint8")
+
+
+def save_segmenter(segmenter: Segmenter, folder: Path) -> None:
+    """``network.safetensors`` and ``network.json`` in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: value.contiguous().cpu() for name, value in segmenter.network.state_dict().items()}
+    with replacing(folder / "network.safetensors") as part:
+        save_file(state, part)
+    card = {
+        "network": segmenter.network_name,
+        "label_space": segmenter.label_space.name,
+        "input_size": list(segmenter.input_size),
+    }
+    with replacing(folder / "network.json") as part:
+        part.write_text(json.dumps(card, indent=1), encoding="utf-8")
+
+
+def load_segmenter(folder: Path, compute: Compute) -> Segmenter:
+    """The network that :func:`save_segmenter` wrote; ``DataError`` if the folder holds none or a damaged one."""
+    card = _read_card(folder / "network.json")
+    space = label_space(str(card["label_space"]))
+    network = build_network(str(card["network"]), len(space))
+    try:
+        network.load_state_dict(load_file(folder / "network.safetensors"))
+    except Exception as error:
+        raise DataError(
+            f"{folder / 'network.safetensors'} is not a {card['network']} for {space.name} "
+            f"({type(error).__name__}); train it again or name another folder"
+        ) from error
+    return Segmenter(
+        network=compute.place(network).eval(),
+        network_name=str(card["network"]),
+        label_space=space,
+        input_size=(int(card["input_size"][0]), int(card["input_size"][1])),
+        compute=compute,
+    )
+
+
+def _read_card(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        raise DataError(f"no trained network in {path.parent} (no network.json); run a profile first or give --model")
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        if all(key in card for key in ("network", "label_space", "input_size")) and len(card["input_size"]) == 2:
+            return card
+    except (ValueError, TypeError):
+        pass
+    raise DataError(f"{path} is damaged: it must name network, label_space and input_size; train the network again")
+
+
+def predict_folder(model: Path, images: Path, out: Path, compute: Compute | None = None) -> Iterator[str]:
+    """Segment every picture of a folder into ``<out>/<stem>.png`` (index PNG) and ``<out>/overlays/<stem>.png``.
+
+    Yields one line per picture. A picture that cannot be read is reported and skipped, the others are still done.
+    Raises ``DataError`` if the folder has no picture or ``model`` no network.
+    """
+    segmenter = load_segmenter(model, compute or choose_compute())
+    pictures = list_pictures(images)
+    if not pictures:
+        raise DataError(f"no picture in {images}; give a folder with .png, .jpg or .webp files")
+    (out / "overlays").mkdir(parents=True, exist_ok=True)
+    for stem, path in pictures.items():
+        try:
+            image = read_image(path)
+        except WsssError as error:
+            yield f"skipped: {error}"
+            continue
+        label_map = segmenter.predict(image)
+        write_label_map(out / f"{stem}.png", label_map, segmenter.label_space)
+        write_image(out / "overlays" / f"{stem}.png", color_overlay(image, label_map, segmenter.label_space))
+        yield f"{out / f'{stem}.png'}"

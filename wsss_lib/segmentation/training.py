@@ -1,0 +1,123 @@
+"""Training a segmentation network on the clustered labels (paper 3.3); unknown pixels are left out of the loss."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from wsss_lib.segmentation.networks import LargeFOV, upsample
+from wsss_lib.training.compute import Compute
+from wsss_lib.training.loop import Report, TrainingConfig, train
+from wsss_lib.vocabulary import IGNORE, DataError, Image, LabelMap, SettingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationConfig:
+    """The network, the size it works at, and how it learns.
+
+    ``input_size`` (width, height) is what pictures are resized to; crops of ``crop_size`` are cut from them after a
+    random scaling within ``scale_range`` and a random mirror. Sizes of stride * n + 1 make corners coincide.
+    Labels are compared every ``label_stride`` pixels: DeepLab-LargeFOV takes its output stride, 8 (specification 5.1).
+    """
+
+    network: str
+    weights: str = "none"
+    input_size: tuple[int, int]
+    crop_size: tuple[int, int]
+    scale_range: tuple[float, float] = (1.0, 1.0)
+    label_stride: int = 8
+    training: TrainingConfig
+
+    def __post_init__(self) -> None:
+        if min(*self.input_size, *self.crop_size) < 17 or self.label_stride < 1:
+            raise SettingsError(f"input_size and crop_size of at least 17 and label_stride >= 1 are needed, in {self}")
+        if not 0 < self.scale_range[0] <= self.scale_range[1]:
+            raise SettingsError(f"scale_range must be two positive numbers in order, not {self.scale_range}")
+
+
+def train_segmentation(
+    network: LargeFOV,
+    images: Callable[[int], Image],
+    labels: Callable[[int], LabelMap],
+    count: int,
+    config: SegmentationConfig,
+    *,
+    compute: Compute,
+    seed: int,
+    checkpoint: Path | None = None,
+    report: Report = lambda _: None,
+) -> list[float]:
+    """Train in place with cross entropy on ``count`` pictures; returns the loss of every step.
+
+    ``labels(i)`` has the size of ``images(i)``; ``IGNORE`` pixels do not count. Every picture comes once per pass, each
+    pass in an order of its own. Raises ``DataError`` if there is no picture.
+    """
+    if count < 1:
+        raise DataError("there is no picture to train a segmentation network on")
+    compute.place(network)
+
+    def batch(step: int) -> tuple[Tensor, Tensor]:
+        first = step * config.training.batch_size
+        chosen = [picture_at(first + k, count, seed) for k in range(config.training.batch_size)]
+        rng = np.random.default_rng([seed, step, 3])
+        pairs = [augment(images(i), labels(i), config, rng) for i in chosen]
+        pixels = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2).float()
+        return compute.tensor(pixels), torch.from_numpy(np.stack([label for _, label in pairs])).to(compute.device)
+
+    def loss(values: tuple[Tensor, Tensor]) -> Tensor:
+        pixels, truth = values
+        return pixel_cross_entropy(network(pixels), truth, config.label_stride)
+
+    return train(
+        network, batch, loss, config.training, compute=compute, seed=seed, head=network.head, checkpoint=checkpoint,
+        report=report,
+    )  # fmt: skip
+
+
+def pixel_cross_entropy(
+    logits: Float[Tensor, "batch class rows columns"], truth: Int[Tensor, "batch height width"], label_stride: int
+) -> Tensor:
+    """Mean cross entropy over known pixels; labels are taken every ``label_stride`` pixels from pixel (0, 0).
+
+    0 with a gradient of 0 if no pixel is known.
+    """
+    sampled = truth[:, ::label_stride, ::label_stride].long()
+    if logits.shape[-2:] != sampled.shape[-2:]:
+        logits = upsample(logits, (sampled.shape[-2], sampled.shape[-1]))
+    total = functional.cross_entropy(logits, sampled, ignore_index=IGNORE, reduction="sum")
+    return total / (sampled != IGNORE).sum().clamp(min=1)
+
+
+def picture_at(position: int, count: int, seed: int) -> int:
+    """Which picture comes at a position of the endless shuffled sequence: a new permutation for every pass."""
+    turn, place = divmod(position, count)
+    return int(np.random.default_rng([seed, turn, 4]).permutation(count)[place])
+
+
+def augment(
+    image: Image, label_map: LabelMap, config: SegmentationConfig, rng: np.random.Generator
+) -> tuple[Image, LabelMap]:
+    """A random scaling, crop and mirror of a picture and its labels; what lies outside the picture is unknown."""
+    factor = np.exp(rng.uniform(*np.log(config.scale_range)))
+    width, height = (max(2, round(side * factor)) for side in config.input_size)
+    columns, rows = config.crop_size
+    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    label_map = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)
+    below, right = max(0, rows - height), max(0, columns - width)
+    if below or right:
+        image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(124, 116, 104))
+        label_map = cv2.copyMakeBorder(label_map, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(IGNORE,))
+    top, left = rng.integers(image.shape[0] - rows + 1), rng.integers(image.shape[1] - columns + 1)
+    image, label_map = (
+        image[top : top + rows, left : left + columns],
+        label_map[top : top + rows, left : left + columns],
+    )
+    if rng.random() < 0.5:
+        image, label_map = image[:, ::-1], label_map[:, ::-1]
+    return image, label_map

@@ -1,0 +1,71 @@
+"""Where and how exactly tensors are computed: one value with device and precision, passed from the outermost call."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from wsss_lib.vocabulary import SettingsError
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """A device and the number format of its matrix products; weights and losses stay in float32.
+
+    ``precision`` is ``float32``, or ``bfloat16`` for mixed precision with channels-last layout: 2 to 4 times faster on
+    processors and GPUs that have bfloat16 units, slower on those that do not.
+    """
+
+    device: torch.device
+    precision: torch.dtype = torch.float32
+
+    @property
+    def mixed(self) -> bool:
+        return self.precision != torch.float32
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Run matrix products inside the block in ``precision``."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.mixed)
+
+    def place(self, module: Module) -> Module:
+        """The module itself, moved to the device in the layout that suits the precision."""
+        placed = module.to(self.device)
+        return placed.to(memory_format=torch.channels_last) if self.mixed else placed
+
+    def tensor(self, values: Tensor) -> Tensor:
+        """A tensor on the device; batches of pictures (4 axes) in the layout of :meth:`place`."""
+        layout = torch.channels_last if self.mixed and values.ndim == 4 else torch.preserve_format
+        return values.to(self.device, memory_format=layout, non_blocking=True)
+
+    def describe(self) -> str:
+        """One line for logs and records, such as ``cpu, bfloat16``."""
+        return f"{self.device.type}, {str(self.precision).removeprefix('torch.')}"
+
+
+def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
+    """The GPU if there is one, and bfloat16 where the hardware has units for it; or what is asked for.
+
+    Raises ``SettingsError`` for an unknown name or a device that this machine lacks.
+    """
+    if device not in ("auto", "cpu", "cuda") or precision not in ("auto", "float32", "bfloat16"):
+        raise SettingsError(
+            f"device {device!r}, precision {precision!r}: use auto, cpu or cuda and auto, float32 or bfloat16"
+        )
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SettingsError("device 'cuda' was asked for but torch sees no GPU here; use device 'auto' or 'cpu'")
+    kind = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if precision == "auto":
+        precision = "bfloat16" if _has_bfloat16_units(kind) else "float32"
+    return Compute(device=torch.device(kind), precision=getattr(torch, precision))
+
+
+def _has_bfloat16_units(kind: str) -> bool:
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # torch tells this only through underscored functions; without them the safe answer is "no".
+    probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(probe is not None and probe() for probe in probes)

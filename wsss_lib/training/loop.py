@@ -1,0 +1,190 @@
+"""The one training loop: stochastic gradient descent on ``loss(batch(step))``, resumable at any checkpoint.
+
+The batch of a step is a pure function of the step, so the order of the data needs no state: a run that was killed goes
+on with the very batches it would have seen, whatever the number of threads that prepare them.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from wsss_lib.training.compute import Compute
+from wsss_lib.vocabulary import SettingsError, WsssError
+
+Batch = TypeVar("Batch")
+Report = Callable[[str], None]
+
+
+class DivergedError(WsssError):
+    """The loss became NaN or infinite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a stage is trained. Defaults are DeepLab's: SGD, momentum 0.9, weight decay 5e-4, poly schedule of power 0.9,
+    new layers at ten times the learning rate, biases at twice the rate and without decay (``repo xmojiao/deeplab_v2``).
+
+    ``step`` divides the learning rate by 10 after two thirds of the steps; ``checkpoint_every`` counts steps.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    head_factor: float = 10.0
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Literal["poly", "step", "constant"] = "poly"
+    warmup_steps: int = 0
+    checkpoint_every: int = 100
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch_size < 1 or self.checkpoint_every < 1 or self.warmup_steps < 0:
+            raise SettingsError(f"steps, batch_size and checkpoint_every must be at least 1, in {self}")
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+            raise SettingsError(f"learning_rate must be a positive number, not {self.learning_rate}")
+        if self.schedule not in ("poly", "step", "constant"):
+            raise SettingsError(f"schedule must be poly, step or constant, not {self.schedule!r}")
+
+    def rate(self, step: int) -> float:
+        """Factor on the learning rate at a step."""
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        if self.schedule == "poly":
+            return (1 - step / self.steps) ** 0.9
+        return 0.1 if self.schedule == "step" and step >= 2 * self.steps / 3 else 1.0
+
+
+def make_optimizer(model: nn.Module, config: TrainingConfig, head: Sequence[nn.Module] = ()) -> torch.optim.SGD:
+    """SGD over the trainable parameters in Caffe's four groups: old and new layers, weights and biases."""
+    new = {id(parameter) for module in head for parameter in module.parameters()}
+    groups = {
+        (is_new, is_bias): [
+            parameter
+            for parameter in model.parameters()
+            if parameter.requires_grad and (id(parameter) in new) is is_new and (parameter.ndim == 1) is is_bias
+        ]
+        for is_new in (False, True)
+        for is_bias in (False, True)
+    }
+    settings = [
+        {
+            "params": parameters,
+            "lr": config.learning_rate * (config.head_factor if is_new else 1) * (2 if is_bias else 1),
+            "weight_decay": 0.0 if is_bias else config.weight_decay,
+        }
+        for (is_new, is_bias), parameters in groups.items()
+        if parameters
+    ]
+    return torch.optim.SGD(settings, lr=config.learning_rate, momentum=config.momentum)
+
+
+def train(
+    model: nn.Module,
+    batch: Callable[[int], Batch],
+    loss: Callable[[Batch], Tensor],
+    config: TrainingConfig,
+    *,
+    compute: Compute,
+    seed: int,
+    head: Sequence[nn.Module] = (),
+    checkpoint: Path | None = None,
+    report: Report = lambda _: None,
+) -> list[float]:
+    """Train ``model`` in place and return the loss of every step.
+
+    Args:
+        batch: step -> batch; must depend on nothing but the step (and what it closes over).
+        loss: batch -> scalar loss in float32; closes over the model.
+        seed: of everything random inside the model, such as dropout. The caller's random state is left as it was.
+        head: new layers, trained ``config.head_factor`` times faster.
+        checkpoint: a file that is written every ``checkpoint_every`` steps and, if it exists, resumed from.
+        report: receives about twenty lines of progress.
+
+    Raises:
+        DivergedError: the loss is NaN or infinite; nothing is written for that step.
+    """
+    optimizer = make_optimizer(model, config, head)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, config.rate)
+    devices = [compute.device] if compute.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        losses = _resume(checkpoint, model, optimizer, scheduler, compute)
+        model.train()
+        for step, values in _prefetch(batch, len(losses), config.steps):
+            with compute.autocast():
+                value = loss(values)
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            optimizer.step()
+            scheduler.step()
+            losses.append(value.item())
+            if not math.isfinite(losses[-1]):
+                raise DivergedError(
+                    f"the loss is {losses[-1]} at step {step}; lower learning_rate {config.learning_rate}"
+                )
+            if (step + 1) % max(1, config.steps // 20) == 0:
+                recent = losses[-max(1, config.steps // 20) :]
+                report(f"step {step + 1}/{config.steps}, loss {sum(recent) / len(recent):.3f}")
+            if checkpoint is not None and (step + 1) % config.checkpoint_every == 0 and step + 1 < config.steps:
+                _save(checkpoint, model, optimizer, scheduler, losses, compute)
+    model.eval()
+    return losses
+
+
+def _prefetch(batch: Callable[[int], Batch], start: int, stop: int) -> Iterator[tuple[int, Batch]]:
+    """Prepare the next batch in a thread while the current one is trained on."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = pool.submit(batch, start) if start < stop else None
+        for step in range(start, stop):
+            assert waiting is not None
+            values = waiting.result()
+            waiting = pool.submit(batch, step + 1) if step + 1 < stop else None
+            yield step, values
+
+
+def _save(
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LRScheduler,
+    losses: list[float],
+    compute: Compute,
+) -> None:
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "scheduler": {"last_epoch": scheduler.last_epoch},
+        "losses": losses,
+        "random": torch.get_rng_state(),
+        "random_cuda": torch.cuda.get_rng_state(compute.device) if compute.device.type == "cuda" else None,
+    }
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def _resume(
+    path: Path | None,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LRScheduler,
+    compute: Compute,
+) -> list[float]:
+    """Load a checkpoint if there is one; the losses so far."""
+    if path is None or not path.is_file():
+        return []
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    scheduler.last_epoch = state["scheduler"]["last_epoch"]
+    torch.set_rng_state(state["random"])
+    if state["random_cuda"] is not None and compute.device.type == "cuda":
+        torch.cuda.set_rng_state(state["random_cuda"], compute.device)
+    return state["losses"]
