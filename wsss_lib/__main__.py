@@ -104,7 +104,8 @@ def predict(images: Path, out: Path, where: Settings = Where(), model: Path | No
     from wsss_lib.experiments.status import newest_model
     from wsss_lib.segmentation.predict import predict_folder
 
-    predict_folder(model or newest_model(where.places()), images, out)
+    for line in predict_folder(model or newest_model(where.places()), images, out):
+        print(line, flush=True)
     return 0
 
 
