@@ -24,6 +24,7 @@ CONDA_NAMES = {
     "torch": "pytorch",
     "opencv-contrib-python-headless": "py-opencv",  # conda-forge builds OpenCV with contrib and without a window
     "matplotlib": "matplotlib-base",  # without Qt
+    "jupyter-client": "jupyter_client",
 }
 ONLY_FROM_PIP = {"torchcam"}
 
