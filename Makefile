@@ -15,7 +15,7 @@ WHERE = --profile $(PROFILE)$(if $(DATA), --data "$(DATA)")$(if $(WEIGHTS), --we
 # The stamp is named by what it stands for: editing either file makes it missing, touching them does not.
 INSTALLED := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
 
-.PHONY: help reproduce test lab bench status doctor lint clean
+.PHONY: help reproduce test lab bench status publish doctor lint clean
 
 help:  ## list the targets (this list)
 	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
@@ -34,6 +34,9 @@ bench: $(INSTALLED)  ## the speeds that are promised, measured here
 
 status: $(INSTALLED)  ## which results are fresh, which are stale, and why
 	$(WSSS) status $(WHERE)
+
+publish: $(INSTALLED)  ## finished tables and figures into figures/ and the README
+	$(WSSS) publish $(WHERE)
 
 doctor: $(INSTALLED)  ## whether this machine has what the project needs
 	$(WSSS) doctor $(WHERE)

@@ -110,6 +110,19 @@ def predict(images: Path, out: Path, where: Settings = Where(), model: Path | No
 
 
 @app.command
+def publish(where: Settings = Where()) -> int:
+    """Copy a finished profile's tables and figures to figures/ and fill the README's tables.
+
+    Args:
+        where: Which sizes, and where things are.
+    """
+    from wsss_lib.experiments.publish import publish as publish_profile
+
+    print(publish_profile(where.places()))
+    return 0
+
+
+@app.command
 def data(action: tyro.conf.Positional[str], folder: Annotated[Path, tyro.conf.arg(name="data")]) -> int:
     """Look through a data folder for what is missing, damaged or does not fit.
 

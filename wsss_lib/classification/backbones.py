@@ -7,6 +7,7 @@ layers in front of its classifier (the 1024-channel convolutions of the VGG16 va
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -197,20 +198,12 @@ def resnet50() -> Backbone:
 
 def small() -> Backbone:
     """Seven 3x3 convolutions with batch normalisation, stride 4: learns the toy from nothing within a minute."""
-    plan = (
-        (3, 24, 2, 1),
-        (24, 48, 1, 1),
-        (48, 48, 2, 1),
-        (48, 96, 1, 1),
-        (96, 96, 1, 2),
-        (96, 96, 1, 2),
-        (96, 128, 1, 1),
-    )
+    widths, strides, dilations = (3, 16, 32, 32, 64, 64, 64, 96), (2, 1, 2, 1, 1, 1, 1), (1, 1, 1, 1, 2, 2, 1)
     layers: list[nn.Module] = []
-    for before, after, stride, dilation in plan:
+    for (before, after), stride, dilation in zip(pairwise(widths), strides, dilations, strict=True):
         convolution = nn.Conv2d(before, after, 3, stride, padding=dilation, dilation=dilation, bias=False)
         layers += [convolution, nn.BatchNorm2d(after), nn.ReLU()]
-    return Backbone("small", nn.Sequential(*layers), nn.Identity(), channels=128, stride=4)
+    return Backbone("small", nn.Sequential(*layers), nn.Identity(), channels=96, stride=4)
 
 
 BACKBONES: dict[str, Callable[[], Backbone]] = {

@@ -189,10 +189,13 @@ def view_features(
 
 
 def random_view(image: Image, config: ClassifierConfig, rng: np.random.Generator) -> Image:
-    """A random crop of at least ``minimum_crop`` of the area, nearly in the picture's shape, perhaps mirrored."""
+    """A random crop of at least ``minimum_crop`` of the area, nearly in the picture's shape, perhaps mirrored.
+
+    With ``minimum_crop`` 1 it is the whole picture: what a picture's class is certain for.
+    """
     height, width = image.shape[:2]
     share = np.sqrt(rng.uniform(config.minimum_crop, 1.0))
-    stretch = np.exp(rng.uniform(-0.15, 0.15))
+    stretch = np.exp(rng.uniform(-0.15, 0.15)) if config.minimum_crop < 1 else 1.0
     rows = max(1, min(height, round(height * share * stretch)))
     columns = max(1, min(width, round(width * share / stretch)))
     top, left = rng.integers(height - rows + 1), rng.integers(width - columns + 1)

@@ -73,7 +73,7 @@ def segmentation_scores(stages: Stages) -> pd.DataFrame:
 
 
 def reference_scores(stages: Stages) -> pd.DataFrame:
-    """What a number means: the two best constant predictors, and a table of (row, column, colour) learnt from labels."""
+    """What a number means: the two best constant predictors, and a (row, column, colour) table learnt from labels."""
     train, space = stages.scenes("train"), stages.label_space
     if train.label_map is None:
         return pd.DataFrame()

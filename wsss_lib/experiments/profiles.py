@@ -162,7 +162,7 @@ def _toy_segmentation(size: Size, steps: int) -> SegmentationConfig:
     return SegmentationConfig(
         network="largefov_small",
         input_size=size,
-        crop_size=size,
+        crop_size=(size[1], size[1]) if size[0] > 1.5 * size[1] else size,
         scale_range=(0.8, 1.25),
         label_stride=4,
         training=TrainingConfig(steps=steps, batch_size=8, learning_rate=0.01, head_factor=5),
@@ -255,7 +255,7 @@ SMOKE = _toy(
 
 TOY = _toy(
     "toy", "procedural streets and scenes, three seeds, no files needed",
-    pictures=80, classifier=400, rounds=400, segmentation=400, seeds=3,
+    pictures=80, classifier=200, rounds=300, segmentation=150, seeds=3,
 )  # fmt: skip
 
 # -------------------------------------------------------------------------------------------------------------- camvid
@@ -284,6 +284,8 @@ CAMVID = Profile(
                 weights=_MOBILENET,
                 input_size=225,
                 frozen=True,
+                crops=2,
+                minimum_crop=1.0,
                 training=TrainingConfig(steps=1500, batch_size=64, learning_rate=0.1, head_factor=1, weight_decay=1e-4),
             ),
             classifier_per_seed=False,

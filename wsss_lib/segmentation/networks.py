@@ -57,8 +57,8 @@ def largefov_mobilenet_v2(num_classes: int, weights: str | Path = "none") -> Lar
 
 
 def largefov_small(num_classes: int, weights: str | Path = "none") -> LargeFOV:
-    """The same head on the toy's small backbone: stride 4, dilation 4, 96 channels."""
-    return LargeFOV(build_backbone("small", weights), num_classes, width=96, dilation=4, dropout=0.1)
+    """The same head on the toy's small backbone: stride 4, dilation 4, 64 channels."""
+    return LargeFOV(build_backbone("small", weights), num_classes, width=64, dilation=4, dropout=0.1)
 
 
 NETWORKS: dict[str, Callable[[int, str | Path], LargeFOV]] = {

@@ -1,0 +1,51 @@
+"""Publishing: only finished profiles, with checksums, and README blocks that follow the files."""
+
+import json
+
+import pytest
+
+from wsss_lib.experiments.places import Places
+from wsss_lib.experiments.publish import filled, publish
+from wsss_lib.vocabulary import DataError
+
+
+@pytest.fixture
+def places(tmp_path):
+    places = Places(profile="smoke", build=tmp_path / "build")
+    for folder in (places.tables, places.figures, places.notebooks):
+        folder.mkdir(parents=True)
+    (places.tables / "table06.md").write_text("| a |\n")
+    (places.figures / "figure1.png").write_bytes(b"picture")
+    (places.figures / "figure1.svg").write_bytes(b"not published")
+    (places.notebooks / "01_x.json").write_text(json.dumps({"state": "done", "seconds": 90, "peak_memory_mb": 500.0}))
+    return places
+
+
+def test_publishes_tables_figures_and_where_they_come_from(places, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- smoke/table06.md -->\nold\n<!-- end -->\nafter\n")
+    folder = publish(places, figures=tmp_path / "figures", readme=readme)
+    assert sorted(path.name for path in folder.iterdir()) == ["figure1.png", "provenance.json", "table06.md"]
+    record = json.loads((folder / "provenance.json").read_text())
+    assert record["notebooks"] == {"01_x": {"minutes": 1.5, "peak_memory_mb": 500.0}}
+    assert set(record["files"]) == {"figure1.png", "table06.md"}
+    assert "commit" in record
+    assert readme.read_text() == "before\n<!-- smoke/table06.md -->\n| a |\n<!-- end -->\nafter\n"
+
+
+def test_a_block_without_its_file_stays(tmp_path):
+    text = "<!-- toy/table01.md -->\nkept\n<!-- end -->"
+    assert filled(text, tmp_path) == text
+
+
+def test_an_unfinished_profile_is_not_published(places, tmp_path):
+    (places.notebooks / "02_y.json").write_text(json.dumps({"state": "failed", "seconds": 1, "peak_memory_mb": 1.0}))
+    with pytest.raises(DataError, match="02_y"):
+        publish(places, figures=tmp_path / "figures", readme=tmp_path / "none")
+    assert not (tmp_path / "figures").exists()
+
+
+def test_a_large_file_is_refused(places, tmp_path, monkeypatch):
+    monkeypatch.setattr("wsss_lib.experiments.publish.LARGEST_FILE", 3)
+    with pytest.raises(DataError, match=r"table06\.md is larger"):
+        publish(places, figures=tmp_path / "figures", readme=tmp_path / "none")

@@ -1,0 +1,179 @@
+"""What the notebooks show and keep in words and numbers: scores, tables, predictions, the verdict.
+
+A notebook's cell calls one of these functions, or one of ``plates`` for a picture; what it returns shows itself, and
+the same content lies in the folders of ``Places`` afterwards. Stages that are missing are made on the way.
+"""
+
+import os
+import shutil
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from wsss_lib.experiments.files import writing
+from wsss_lib.experiments.measure import (
+    all_scores,
+    reference_scores,
+    round_scores,
+    seed_scores,
+    segmentation_scores,
+)
+from wsss_lib.experiments.names import check_name
+from wsss_lib.experiments.notebooks import expected_minutes, find_notebook
+from wsss_lib.experiments.pipeline import Experiment, Stages
+from wsss_lib.reporting.claims import verdict, verdict_markdown, verdict_text
+from wsss_lib.reporting.measurements import SCORE_COLUMNS, casting
+from wsss_lib.reporting.rendering import TERMINAL_WIDTH, markdown_table, with_spread
+from wsss_lib.reporting.tables import Table, make_table, write_table
+from wsss_lib.reporting.writing import write_atomically
+
+PARTS: dict[str, Callable[[Stages], pd.DataFrame]] = {
+    "seeds": seed_scores,
+    "rounds": round_scores,
+    "segmentation": segmentation_scores,
+    "reference": reference_scores,
+}
+"""What can be measured on a role, by name."""
+
+
+def introduction(experiment: Experiment, notebook: str) -> str:
+    """The profile, what plays each of the paper's data sets, and the minutes that ``notebook`` ("5") promises."""
+    profile, minutes = experiment.profile, expected_minutes(find_notebook(notebook), experiment.profile.name)
+    cost = f"at most about {minutes:g} minutes" if minutes else "no promise of time for this profile"
+    players = [f"{name}: {stages.role.played_by}" for name, stages in experiment.roles.items()]
+    return "\n".join([f"profile {profile.name} ({profile.summary}); this notebook: {cost}", *players])
+
+
+def driving(experiment: Experiment) -> list[Stages]:
+    """The roles whose classifier learns from simple pictures: the driving data sets."""
+    return [stages for stages in experiment.roles.values() if stages.role.learns_from == "simple"]
+
+
+def playing(experiment: Experiment, dataset: str) -> list[Stages]:
+    """The role of a data set in a list, or an empty list (and a printed sentence) where the profile has none."""
+    if dataset not in experiment.roles:
+        print(f"No data set plays {dataset} in profile {experiment.profile.name}: there is nothing to run here.")
+    return [stages for name, stages in experiment.roles.items() if name == dataset]
+
+
+def measured(roles: Sequence[Stages], *parts: str) -> pd.DataFrame:
+    """Tidy scores of some ``PARTS`` of some roles, one row per number; without roles a table without rows."""
+    functions = [PARTS[check_name("part", part, PARTS)] for part in parts]
+    frames = [frame for stages in roles for function in functions if len(frame := function(stages))]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(SCORE_COLUMNS))
+
+
+def table(experiment: Experiment, scores: pd.DataFrame, number: int) -> Table:
+    """Table ``number`` of the paper with our numbers, also written as CSV, Markdown and LaTeX."""
+    made = make_table(number, scores, experiment.label_spaces)
+    write_table(made, experiment.places.tables)
+    return made
+
+
+def accuracy(experiment: Experiment, roles: Sequence[Stages]) -> pd.DataFrame:
+    """Per class, how many pictures a classifier learnt from and the share of them that it recognises, percent.
+
+    Mean ± sample standard deviation over seeds; a dash for a class without pictures. Written with its numbers apart as
+    ``classifier_accuracy.csv``, and as shown as ``.md``, with the data set's name where it is not about the main one.
+    """
+    numbers = pd.concat([_accuracy(stages) for stages in roles], ignore_index=True)
+    values = [with_spread(mean, std) for mean, std in numbers[["accuracy", "std"]].to_numpy()]
+    shown = numbers.drop(columns=["accuracy", "std"]).assign(**{"accuracy, %": values})
+    others = "" if experiment.main in roles else "_" + "_".join(stages.role.dataset for stages in roles)
+    contents = {".csv": numbers.to_csv(index=False, float_format="%.2f", lineterminator="\n")}
+    contents[".md"] = markdown_table(shown) + "\n"
+    for suffix, text in contents.items():
+        write_atomically(experiment.places.tables / f"classifier_accuracy{others}{suffix}", text.encode())
+    return shown
+
+
+def _accuracy(stages: Stages) -> pd.DataFrame:
+    """One row per class that the classifier knows; ``std`` is ``nan`` for a single seed."""
+    values = np.array([stages.classifier_training(seed)["accuracy"] for seed in classifier_seeds(stages)], dtype=float)
+    return pd.DataFrame(
+        {
+            "data set": stages.role.dataset,
+            "class": [name.replace("_", " ") for name in stages.pictures.classes],
+            "pictures": stages.pictures.shows.sum(axis=0),
+            "accuracy": values.mean(axis=0),
+            "std": values.std(axis=0, ddof=1) if len(values) > 1 else np.nan,
+        }
+    )
+
+
+def classifier_seeds(stages: Stages) -> tuple[int, ...]:
+    """The seeds whose classifiers differ: all of them, or the first where the role trains one classifier only."""
+    seeds = stages.role.clustering_seeds
+    return seeds if stages.role.classifier_per_seed else seeds[:1]
+
+
+def write_predictions(roles: Sequence[Stages], seed: int = 0) -> pd.DataFrame:
+    """Write the predictions for val and test as index PNGs, and say how many are where.
+
+    The main role's go to ``predictions/<split>``, those of another one to ``predictions/<dataset>/<split>``; a file is
+    called as its picture and holds the data set's own class indices. Labels are not needed.
+    """
+    rows = []
+    for stages in roles:
+        places = stages.experiment.places
+        for split in ("val", "test"):
+            folder = _predictions_folder(stages) / split
+            _copy_predictions(stages, split, seed, folder)
+            where = folder.relative_to(places.folder).as_posix()
+            rows.append((stages.role.dataset, split, len(stages.scenes(split)), where))
+    return pd.DataFrame(rows, columns=["data set", "split", "pictures", "folder"])
+
+
+def _predictions_folder(stages: Stages) -> Path:
+    folder = stages.experiment.places.predictions
+    return folder if stages is stages.experiment.main else folder / stages.role.dataset
+
+
+def _copy_predictions(stages: Stages, split: str, seed: int, folder: Path) -> None:
+    """The folder appears whole, and holds the pictures of this split only, whatever was in it before."""
+    made = stages.predictions_artefact(split, seed=seed)
+    unfinished = folder.with_name(f".{split}.{os.getpid()}")
+    with writing(folder):
+        try:
+            unfinished.mkdir(parents=True)
+            for name in stages.scenes(split).names:
+                shutil.copyfile(made.folder / f"{name}.png", unfinished / f"{name}.png")
+            shutil.rmtree(folder, ignore_errors=True)
+            unfinished.replace(folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whose numbers they are (``cast``), and one row per claim and number of the paper (``reporting.claims``)."""
+
+    cast: str
+    frame: pd.DataFrame
+
+    def __str__(self) -> str:
+        return f"{textwrap.fill(self.cast, TERMINAL_WIDTH)}\n\n{verdict_text(self.frame)}\n"
+
+    def _repr_markdown_(self) -> str:
+        return f"{self.cast}\n\n{verdict_markdown(self.frame)}"
+
+
+def scores(experiment: Experiment) -> pd.DataFrame:
+    """Every score of the profile, also written as ``scores.csv``: the one source of the verdict."""
+    found = all_scores(experiment)
+    text = found.to_csv(index=False, float_format="%.4f", lineterminator="\n")
+    write_atomically(experiment.places.tables / "scores.csv", text.encode())
+    return found
+
+
+def judged(experiment: Experiment, scores: pd.DataFrame) -> Verdict:
+    """Every claim and number of the paper against ours, also written as ``verdict.txt`` and ``verdict.md``."""
+    made = Verdict(cast=casting(scores), frame=verdict(scores, experiment.label_spaces))
+    contents = {"verdict.txt": str(made), "verdict.md": made._repr_markdown_()}
+    for name, text in contents.items():
+        write_atomically(experiment.places.tables / name, text.encode())
+    return made
