@@ -271,7 +271,7 @@ class Malicious:
 def test_code_in_a_weights_file_is_never_run(tmp_path, capsys):
     path = tmp_path / "evil.pth"
     path.write_bytes(pickle.dumps(Malicious()))
-    with pytest.raises(DataError, match="is not a plain state dict|cannot be read"):
+    with pytest.raises(DataError, match=r"is not a plain state dict|cannot be read"):
         read_weights(path)
     torch.save({"weight": Malicious()}, path)
     with pytest.raises(DataError, match="is not a plain state dict"):
@@ -292,7 +292,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_unknown_backbones_are_answered_with_the_known():
-    with pytest.raises(SettingsError, match="unknown backbone 'vgg19'; known are vgg16_sec, .*small"):
+    with pytest.raises(SettingsError, match=r"unknown backbone 'vgg19'; known are vgg16_sec, .*small"):
         build_backbone("vgg19")
 
 

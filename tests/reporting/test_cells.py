@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from wsss_lib.reporting.cells import ROW_HEADERS, cells, system_name
@@ -14,7 +15,8 @@ from wsss_lib.vocabulary import LabelSpace, SettingsError
 def test_every_number_of_the_paper_has_a_cell(number: int) -> None:
     """With the paper's own classes the cells hold exactly the numbers of the CSV."""
     printed = paper_table(number).select_dtypes("number").to_numpy().ravel().tolist()
-    assert sorted(cell.paper for cell in cells(number, "cityscapes", None)) == sorted(printed)
+    given = [cell.paper for cell in cells(number, "cityscapes", None) if not np.isnan(cell.paper)]
+    assert sorted(given) == sorted(printed)
     assert all(len(cell.row) == len(ROW_HEADERS[number]) for cell in cells(number, "cityscapes", None))
 
 

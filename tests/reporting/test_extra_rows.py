@@ -31,7 +31,8 @@ def test_reference_rows_and_other_runs(full_scores: pd.DataFrame, rows: Rows) ->
             rows([9.0], network="deeplab_largefov", variant="masked_roi", **final),
             rows([8.0], network="fcn", **final),
             rows([7.0], system="dsrg", **final),
-            rows([6.0], variant="paper_seeds", stage="seeds_patch"),
+            rows([6.0], variant="paper_seeds", stage="seeds"),
+            rows([5.0], variant="paper_rules", stage="round_3"),
         ]
     )
     ours = "Ours, masked_roi, deeplab_largefov (not in the paper)"
@@ -39,5 +40,6 @@ def test_reference_rows_and_other_runs(full_scores: pd.DataFrame, rows: Rows) ->
     assert names(1, scores) == [*common, "Ours, fcn (not in the paper)", "dsrg (not in the paper)"]
     assert names(9, scores) == [*common, "dsrg (not in the paper)"]  # FCN is a row of the paper's Table 9
     assert names(2, scores) == []  # nothing of this was scored on test
-    assert names(6, scores) == ["Seeds, paper_seeds (not in the paper)"]
+    literal = "Deep Clustering-3, paper_rules (reference row)"
+    assert names(6, scores) == ["Seeds, paper_seeds (not in the paper)", literal]
     assert names(10, scores) == []

@@ -12,8 +12,8 @@ BFLOAT16 = choose_compute("cpu", "bfloat16")
 
 
 def test_what_is_asked_for_is_chosen():
-    assert FLOAT32 == Compute(device=torch.device("cpu"), precision=torch.float32)
-    assert BFLOAT16 == Compute(device=torch.device("cpu"), precision=torch.bfloat16)
+    assert Compute(device=torch.device("cpu"), precision=torch.float32) == FLOAT32
+    assert Compute(device=torch.device("cpu"), precision=torch.bfloat16) == BFLOAT16
     assert (FLOAT32.mixed, BFLOAT16.mixed) == (False, True)
 
 

@@ -99,11 +99,9 @@ class CamClassifier(nn.Module):
         return self.linear(self.features(images)).float().mean((2, 3))
 
 
-def build_classifier(config: ClassifierConfig, num_classes: int, weights: Path | None = None) -> CamClassifier:
-    """A classifier with pretrained trunk; ``weights`` is the folder that a file name in ``config.weights`` is in."""
-    name = config.weights
-    source = name if name in ("none", "torchvision") or weights is None else weights / name
-    return CamClassifier(build_backbone(config.backbone, source), num_classes)
+def build_classifier(config: ClassifierConfig, num_classes: int, weights: str | Path | None = None) -> CamClassifier:
+    """A classifier with pretrained trunk; ``weights`` is where the file that ``config.weights`` names lies."""
+    return CamClassifier(build_backbone(config.backbone, weights or config.weights), num_classes)
 
 
 def train_classifier(
@@ -183,7 +181,7 @@ def view_features(
         with compute.autocast():
             features = classifier.features(compute.tensor(to_tensor(views)))
         rows.append(features.mean((2, 3)).unflatten(0, (len(block), config.crops)).cpu())
-        if block[-1] // 200 != (start - 1) // 200:
+        if block.stop % 200 == 0:
             report(f"features of picture {block[-1] + 1}/{len(pictures.shows)}")
     return torch.cat(rows)
 

@@ -103,7 +103,7 @@ class MaskedRoi:
         return self.maps.shape[1] * self.bins**2
 
     def of(self, picture: int, region_ids: Int[np.ndarray, "chosen"]) -> Float[Tensor, "chosen feature"]:
-        features = torch.from_numpy(np.asarray(self.maps[picture])).float()
+        features = torch.from_numpy(self.maps[picture].astype(np.float32))
         return masked_roi_pool(features, self.regions[picture], region_ids, self.bins).flatten(1)
 
 

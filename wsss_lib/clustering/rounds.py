@@ -13,18 +13,20 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
 from wsss_lib.clustering.center_loss import CenterLoss, class_means
 from wsss_lib.clustering.network import RegionNetwork
 from wsss_lib.clustering.region_features import RegionFeatures, blocks, mean_and_scale
 from wsss_lib.clustering.relabel import by_classifier, by_nearest_center
+from wsss_lib.clustering.seeds import most_certain
 from wsss_lib.training.compute import Compute
 from wsss_lib.training.loop import Report, TrainingConfig, train
 from wsss_lib.vocabulary import IGNORE, DataError, LabelSpace, SettingsError, TagTable
 
 Labels = UInt8[np.ndarray, "region"]
+Certainty = Float32[np.ndarray, "region"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +36,10 @@ class ClusteringConfig:
     A batch is ``training.batch_size`` regions with a label, equally many from each of ``pictures_per_batch`` pictures.
     Within a picture a region of class c is drawn with a chance proportional to (regions of class c)^-balance: balance 0
     is uniform, 1 gives every class the same chance (the specification's choice), 0.5 lies between.
-    ``center_weight`` is the paper's 0.001; 0 keeps the second phase with cross entropy alone, so that the ablation
-    compares equally long training. The learning rate of the second phase is the last one of a step schedule, a tenth.
+    Round k trains on the ``certain[k]`` surest share of every class's regions (the last value holds for later rounds):
+    the paper starts from few sure seeds and ends with all regions labelled. ``center_weight`` is the paper's 0.001; 0
+    keeps the second phase with cross entropy alone, so that the ablation compares equally long training. The second
+    phase has a tenth of the first phase's learning rate, where its step schedule ended.
     """
 
     hidden: int = 512
@@ -43,6 +47,7 @@ class ClusteringConfig:
     rounds: int = 3
     balance: float = 0.5
     pictures_per_batch: int = 8
+    certain: tuple[float, ...] = (1.0,)
     training: TrainingConfig
     center_steps: int = 100
     center_weight: float = 0.001
@@ -54,6 +59,8 @@ class ClusteringConfig:
             raise SettingsError(f"rounds, center_steps and pictures_per_batch must be at least 1, in {self}")
         if self.center_weight < 0 or not 0 <= self.balance <= 1:
             raise SettingsError(f"center_weight must be >= 0 and balance between 0 and 1, in {self}")
+        if not self.certain or not all(0 < share <= 1 for share in self.certain):
+            raise SettingsError(f"certain must hold shares above 0 and up to 1, not {self.certain}")
         if self.relabel not in ("classifier", "nearest_center"):
             raise SettingsError(f"relabel must be classifier or nearest_center, not {self.relabel!r}")
 
@@ -71,9 +78,10 @@ class ClusteringConfig:
 
 @dataclass(frozen=True)
 class Round:
-    """What a round leaves behind: a label for every region, and the losses of both phases."""
+    """What a round leaves behind: label and certainty (0..1) of every region, and the losses of both phases."""
 
     labels: Labels
+    certainty: Certainty
     losses: list[float]
     center_losses: list[float]
 
@@ -81,6 +89,7 @@ class Round:
 def cluster(
     features: RegionFeatures,
     seeds: Labels,
+    certainty: Certainty,
     tags: TagTable,
     label_space: LabelSpace,
     config: ClusteringConfig,
@@ -94,6 +103,7 @@ def cluster(
 
     Args:
         seeds: first label of every region of all pictures, ``IGNORE`` where unknown.
+        certainty: how sure each seed is, 0..1.
         tags: of every picture; regions are relabelled among them.
         folder: where unfinished training is kept, so that a killed run goes on.
 
@@ -107,8 +117,10 @@ def cluster(
         if lost := classes_without_regions(labels, tags, label_space):
             report(f"round {number}: no region is labelled {', '.join(lost)}: it cannot be learnt")
         checkpoint = None if folder is None else folder / f"round_{number}"
-        done = _round(features, labels, tags, config, compute, [seed, number], checkpoint, report)
-        labels = done.labels
+        share = config.certain[min(number, len(config.certain)) - 1]
+        known = most_certain(labels, certainty, share)
+        done = _round(features, known, tags, config, compute, [seed, number], checkpoint, report)
+        labels, certainty = done.labels, done.certainty
         yield done
 
 
@@ -158,7 +170,8 @@ def _round(
         network, lambda step: sampler.batch(config.training.steps + step), with_centers, config.center_training(),
         compute=compute, seed=torch_seed + 1, head=[network.scores], report=report,
     )  # fmt: skip
-    return Round(_relabel(network, center, features, tags, config, compute), losses, center_losses)
+    labels, certainty = _relabel(network, center, features, tags, config, compute)
+    return Round(labels, certainty, losses, center_losses)
 
 
 class RegionSampler:
@@ -204,19 +217,24 @@ def _relabel(
     tags: TagTable,
     config: ClusteringConfig,
     compute: Compute,
-) -> Labels:
+) -> tuple[Labels, Certainty]:
+    """New labels among the tags; certainty is the softmax over the tags of the scores, or of minus the distances."""
     network.eval()
-    labels = []
+    labels, certainty = [], []
     for picture, pooled in blocks(features):
         with compute.autocast():
             x = network.features(pooled.to(compute.device))
             scores = network.classify(x)
         allowed = torch.from_numpy(tags[picture]).to(compute.device).expand(len(x), -1)
         if config.relabel == "classifier":
-            labels.append(by_classifier(scores, allowed))
+            chosen = by_classifier(scores, allowed)
         else:
-            labels.append(by_nearest_center(x.float(), center.centers, allowed))
-    return torch.cat(labels).cpu().numpy().astype(np.uint8)
+            scores = -torch.cdist(x.float(), center.centers)
+            chosen = by_nearest_center(x.float(), center.centers, allowed)
+        sure = scores.masked_fill(~allowed, -torch.inf).softmax(1).gather(1, chosen[:, None])[:, 0]
+        labels.append(chosen)
+        certainty.append(sure)
+    return torch.cat(labels).cpu().numpy().astype(np.uint8), torch.cat(certainty).cpu().numpy()
 
 
 def _named(folder: Path | None, name: str) -> Path | None:

@@ -30,23 +30,31 @@ def role_scores(stages: Stages) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+SEED_STAGES = {"whole": "seeds_whole", "patches": "seeds_patch", "dense": "seeds_dense"}
+
+
 def seed_scores(stages: Stages) -> pd.DataFrame:
-    """Seeds from the whole picture and from patches, on the training pictures (Table 5)."""
-    seeds = stages.role.clustering_seeds if stages.role.classifier_per_seed else stages.role.clustering_seeds[:1]
-    rows = [
-        _score(stages, label_confusion(stages, stages.seeds(where, variant, seed)), "train", stage, variant, seed)
-        for variant in distinct_seed_rules(stages)
-        for where, stage in (("whole", "seeds_whole"), ("patches", "seeds_patch"))
-        for seed in seeds
-    ]
+    """Seeds by every rule from every localisation (Table 5), and the seeds that each rule's clustering starts from
+    (stage ``seeds``, Table 6), on the training pictures.
+    """
+    repeated = stages.role.clustering_seeds if stages.role.classifier_per_seed else stages.role.clustering_seeds[:1]
+    rows = []
+    for variant in distinct_seed_rules(stages):
+        for where, stage in SEED_STAGES.items():
+            if getattr(stages.role, where) is None:
+                continue
+            own = [stage, "seeds"] if stages.role.variants[variant].where == where else [stage]
+            for seed in repeated:
+                matrix = label_confusion(stages, stages.seeds(variant, seed, where))
+                rows += [_score(stages, matrix, "train", name, variant, seed) for name in own]
     return pd.concat(rows, ignore_index=True)
 
 
 def distinct_seed_rules(stages: Stages) -> list[str]:
-    """Variants that differ in heat or seed rule; the others share the seeds of the first such variant."""
+    """Variants that differ in where and how seeds are chosen; the others share the seeds of the first such variant."""
     first: dict[object, str] = {}
     for name, variant in stages.role.variants.items():
-        first.setdefault((variant.heat, variant.seeds), name)
+        first.setdefault((variant.where, variant.heat, variant.seeds), name)
     return list(first.values())
 
 

@@ -5,7 +5,9 @@ features -> clustering -> segmentation -> predictions. A method returns values; 
 Asking for a late stage makes all earlier ones, so that any notebook can be run alone.
 """
 
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 
 from wsss_lib.classification.classifier import (
@@ -26,7 +28,7 @@ from wsss_lib.classification.classifier import (
     train_classifier,
 )
 from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFeatures, describe
-from wsss_lib.clustering.rounds import cluster
+from wsss_lib.clustering.rounds import Certainty, Labels, cluster
 from wsss_lib.clustering.seeds import choose_seeds
 from wsss_lib.data.pictures import write_label_map
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
@@ -43,8 +45,6 @@ from wsss_lib.segmentation.pseudo_labels import label_maps
 from wsss_lib.segmentation.training import train_segmentation
 from wsss_lib.training.compute import Compute, choose_compute
 from wsss_lib.vocabulary import DataError, LabelMap, LabelSpace, RegionMap, SceneSet, SettingsError, SimpleSet
-
-Labels = UInt8[np.ndarray, "region"]
 
 
 class Experiment:
@@ -76,7 +76,11 @@ class Experiment:
 
 
 class Stages:
-    """Every stage of the method on one role."""
+    """Every stage of the method on one role.
+
+    What a method returns is kept in memory (arrays are memory-mapped where they are large), as long as the process
+    lives: a notebook asks for the same things many times.
+    """
 
     def __init__(self, role: Role, experiment: Experiment) -> None:
         self.role, self.experiment = role, experiment
@@ -84,7 +88,7 @@ class Stages:
 
     # ---------------------------------------------------------------------------------------------------- pictures
 
-    @lru_cache(maxsize=3)  # noqa: B019  # a role lives as long as its experiment
+    @lru_cache(maxsize=64)  # noqa: B019
     def scenes(self, split: str = "train") -> SceneSet:
         """The street pictures (or scenes) of a split, kept in memory."""
         scenes = read_scenes(self.role.source, split, self.experiment.places.data)
@@ -138,7 +142,7 @@ class Stages:
             make,
         )
 
-    @lru_cache(maxsize=3)  # noqa: B019
+    @lru_cache(maxsize=64)  # noqa: B019
     def classifier(self, seed: int = 0) -> CamClassifier:
         """The trained classifier, ready to be asked."""
         classifier = self._new_classifier()
@@ -150,15 +154,16 @@ class Stages:
         return load_json(self.classifier_artefact(seed).folder / "training.json")
 
     def _new_classifier(self) -> CamClassifier:
-        torch.manual_seed(0)  # the start values of the linear layer; what differs between seeds is the training
-        return build_classifier(self.role.classifier, len(self.pictures.classes), self.experiment.places.weights)
+        config = self.role.classifier
+        with _start_values(0):  # what differs between seeds is the training
+            return build_classifier(config, len(self.pictures.classes), self._weights(config.weights))
 
     def _classifier_seed(self, seed: int) -> int:
         return seed if self.role.classifier_per_seed else 0
 
     # -------------------------------------------------------------------------------------- superpixels, heat, seeds
 
-    @lru_cache(maxsize=1)  # noqa: B019
+    @lru_cache(maxsize=64)  # noqa: B019
     def regions(self) -> list[RegionMap]:
         """Superpixels of every training picture."""
         scenes = self.scenes("train")
@@ -173,22 +178,36 @@ class Stages:
         arrays = load_arrays(artefact.folder / "regions.npz")
         return [arrays[name].astype(np.int32) for name in sorted(arrays)]
 
+    def localization(self, where: str) -> LocalizationConfig:
+        """A localisation of the role by name; ``SettingsError`` for one that it has not."""
+        names = [name for name in ("whole", "patches", "dense") if getattr(self.role, name) is not None]
+        if where not in names:
+            raise SettingsError(f"{self.role.dataset} has no localisation {where!r}, only {', '.join(names)}")
+        return getattr(self.role, where)
+
     def heat_map(
         self, index: int, where: str, variant: str = "default", seed: int = 0
     ) -> Float[np.ndarray, "class h w"]:
-        """Heat of every tag of a training picture; ``where`` is ``whole`` or ``patches``."""
+        """Heat of every tag of a training picture; ``where`` is ``whole``, ``patches`` or ``dense``."""
         maps = torch.from_numpy(self._class_maps(where, seed)[index].astype(np.float32))
-        return self._heat(maps, index, self.role.variants[variant], seed).numpy()
+        return self._heat(maps, index, self._variant(variant), seed).numpy()
 
-    @lru_cache(maxsize=8)  # noqa: B019
-    def seeds(self, where: str, variant: str = "default", seed: int = 0) -> Labels:
-        """First label of every region of all training pictures, one after the other."""
-        chosen, maps = [], self._class_maps(where, seed)
-        rule = self.role.variants[variant]
+    def seeds(self, variant: str = "default", seed: int = 0, where: str = "") -> Labels:
+        """First label of every region of all training pictures, one after the other.
+
+        From the variant's own localisation, or by its rule from another one that ``where`` names.
+        """
+        return self._seeds(where or self._variant(variant).where, variant, seed)[0]
+
+    @lru_cache(maxsize=64)  # noqa: B019
+    def _seeds(self, where: str, variant: str, seed: int) -> tuple[Labels, Certainty]:
+        maps, rule = self._class_maps(where, seed), self._variant(variant)
+        chosen = []
         for index, regions in enumerate(self.regions()):
             heat = self._heat(torch.from_numpy(maps[index].astype(np.float32)), index, rule, seed)
             chosen.append(choose_seeds(mean_pool(heat, regions).numpy(), self.tags[index], rule.seeds))
-        return np.concatenate(chosen)
+        labels, certainty = zip(*chosen, strict=True)
+        return np.concatenate(labels), np.concatenate(certainty)
 
     def _heat(self, maps, index: int, variant: Variant, seed: int):
         bias = self.classifier(seed).linear.bias
@@ -198,9 +217,9 @@ class Stages:
             activation=self.role.classifier.activation, heat=variant.heat, background=self.label_space.background,
         )  # fmt: skip
 
-    @lru_cache(maxsize=2)  # noqa: B019
+    @lru_cache(maxsize=64)  # noqa: B019
     def _class_maps(self, where: str, seed: int) -> Float[np.ndarray, "picture simple rows columns"]:
-        config: LocalizationConfig = getattr(self.role, where)
+        config = self.localization(where)
         scenes = self.scenes("train")
         trained = self.classifier_artefact(seed)
 
@@ -222,7 +241,7 @@ class Stages:
 
     # ------------------------------------------------------------------------------------- region features, clustering
 
-    @lru_cache(maxsize=1)  # noqa: B019
+    @lru_cache(maxsize=64)  # noqa: B019
     def features(self, variant: str = "default", seed: int = 0) -> RegionFeatures:
         """Features of all regions, from the classifier's backbone.
 
@@ -248,7 +267,7 @@ class Stages:
         counts = np.array([int(each.max()) + 1 for each in regions])
         return MeanPooled(array, counts) if config.pooling == "mean" else MaskedRoi(array, regions, counts)
 
-    @lru_cache(maxsize=12)  # noqa: B019
+    @lru_cache(maxsize=64)  # noqa: B019
     def rounds(self, variant: str = "default", seed: int = 0) -> list[Labels]:
         """Labels of all regions after every round."""
         artefact = self.clustering_artefact(variant, seed)
@@ -262,22 +281,22 @@ class Stages:
     def clustering_artefact(self, variant: str, seed: int) -> Artefact:
         """Labels and losses of all rounds of a variant."""
         settings = self._variant(variant)
-        where = self.role.seeds_from
 
         def make(folder: Path) -> None:
             done = list(cluster(
-                self.features(variant, seed), self.seeds(where, variant, seed), self.tags, self.label_space,
+                self.features(variant, seed), *self._seeds(settings.where, variant, seed), self.tags, self.label_space,
                 settings.clustering, compute=self.compute, seed=seed, folder=folder / "unfinished",
                 report=self._progress(f"clustering, {variant}"),
             ))  # fmt: skip
             save_arrays(folder / "rounds.npz", {f"round_{k}": each.labels for k, each in enumerate(done, 1)})
             losses = [{"losses": each.losses, "center_losses": each.center_losses} for each in done]
             save_json(folder / "training.json", losses)
-            _remove(folder / "unfinished")
+            shutil.rmtree(folder / "unfinished", ignore_errors=True)
 
         inputs = {"classifier": self.classifier_artefact(seed), "pictures": self.scenes("train").fingerprint}
         params = {
-            "variant": settings, "where": getattr(self.role, where), "superpixels": self.role.superpixels,
+            "variant": settings, "localization": self.localization(settings.where),
+            "superpixels": self.role.superpixels,
             "seed": seed,
         }  # fmt: skip
         return self._artefact("clustering", params, inputs, make)
@@ -313,7 +332,8 @@ class Stages:
 
         def make(folder: Path) -> None:
             maps = self.label_maps(self.rounds(variant, seed)[-1])
-            network = build_network(config.network, len(self.label_space), self._weights(config.weights))
+            with _start_values(seed):
+                network = build_network(config.network, len(self.label_space), self._weights(config.weights))
             if config.weights == "none" and network.backbone.name == self.role.classifier.backbone:
                 network.backbone.load_state_dict(self.classifier(seed).backbone.state_dict())
             losses = train_segmentation(
@@ -374,7 +394,9 @@ class Stages:
         return lambda line: self.experiment.report(f"  {self.role.dataset}, {what}: {line}")
 
 
-def _remove(folder: Path) -> None:
-    for file in folder.rglob("*"):
-        if file.is_file():
-            file.unlink()
+@contextmanager
+def _start_values(seed: int) -> Iterator[None]:
+    """Inside, new layers start from the seed; the caller's random state is left as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield

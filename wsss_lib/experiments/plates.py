@@ -87,7 +87,7 @@ def seeds_and_rounds(stages: Stages, rows: int = 3, variant: str = "default", se
     """Figure 5: seeds and every round's labels beside the ground truth, for training pictures spread over the set."""
     scenes = stages.scenes("train")
     chosen = spread(rows, len(scenes))
-    stack = [stages.seeds(stages.role.seeds_from, variant, seed), *stages.rounds(variant, seed)]
+    stack = [stages.seeds(variant, seed), *stages.rounds(variant, seed)]
     seeds, *rounds = [_of_pictures(stages, labels, chosen) for labels in stack]
     truths = ground_truths(scenes, chosen)
     if truths is None:
@@ -162,21 +162,22 @@ def teaser(stages: Stages, picture: int = 0, seed: int = 0) -> PaperFigure:
 
 def framework(stages: Stages, picture: int = 0, seed: int = 0) -> PaperFigure:
     """Figure 2: the whole method, drawn with what every stage makes of one training picture."""
-    labels, grid = np.array(stages.simple.labels), getattr(stages.role, stages.role.seeds_from)
+    way, labels = _way(stages, picture, seed), np.array(stages.simple.labels)
     firsts = [int(np.argmax(labels == index)) for index in spread(6, len(stages.simple.classes))]
+    cut = stages.localization(stages.role.variants["default"].where)
     figure = overview_figure.framework(
         simple_images=[stages.simple.image(index) for index in firsts],
-        grid=(grid.rows, grid.columns),
+        grid=(cut.rows, cut.columns),
         regions=stages.regions()[picture],
-        **_way(stages, picture, seed),
+        **way,
     )
     return _kept(stages, figure, "figure02_framework")
 
 
 def _way(stages: Stages, picture: int, seed: int) -> dict[str, Any]:
     """What the stages make of one training picture, by the names that Figures 1 and 2 give it."""
-    scenes, where = stages.scenes("train"), stages.role.seeds_from
-    stack = [stages.seeds(where, seed=seed), *stages.rounds(seed=seed)]
+    scenes, where = stages.scenes("train"), stages.role.variants["default"].where
+    stack = [stages.seeds(seed=seed), *stages.rounds(seed=seed)]
     seeds, *rounds = [_of_pictures(stages, labels, [_existing(picture, scenes)])[0] for labels in stack]
     return {
         "image": scenes.image(picture),

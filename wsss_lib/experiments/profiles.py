@@ -3,13 +3,15 @@
 ``smoke`` proves that all stages run (tests), ``toy`` is the default and needs no files, ``camvid`` is real, ``paper``
 holds the paper's own settings and, where it is silent, the specification's choices. All run the same code.
 
-The default method (variant ``default``) differs from the paper's literal rules in four choices, because sparse seeds
+The default method (variant ``default``) differs from the paper's literal rules in five choices, because sparse seeds
 and masked RoI pooling fall short of it on real data; the literal rules are kept as the variant ``paper_rules``:
 
-1. heat is a softmax over the classifier's classes, not each map divided by its own maximum;
-2. every superpixel starts with its hottest tag, not only those near the maximum;
-3. a region's feature is the mean over its pixels, not masked RoI pooling;
-4. regions are drawn with a chance of (class frequency)^-1/2, not equally per class.
+1. heat comes from the whole picture at the patches' resolution, not from patches cut out of it;
+2. heat is a softmax over the classifier's classes, not each map divided by its own maximum;
+3. every superpixel takes its hottest tag, and the surest half of each class's are the seeds; round 2 learns from three
+   quarters, round 3 from all (class-balanced self-training), instead of fixed sparse seeds;
+4. a region's feature is the mean over its pixels, not masked RoI pooling;
+5. regions are drawn with a chance of (class frequency)^-1/2, not equally per class.
 """
 
 from collections.abc import Mapping
@@ -29,6 +31,7 @@ from wsss_lib.vocabulary import SettingsError
 
 Size = tuple[int, int]
 Dataset = Literal["cityscapes", "camvid", "voc"]
+Where = Literal["whole", "patches", "dense"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +52,12 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """How seeds are chosen and clustered: the default method, or one of its alternatives."""
+    """How seeds are chosen and clustered: the default method, or one of its alternatives.
 
+    ``where`` names the localisation that the seeds come from: ``whole``, ``patches`` or ``dense``.
+    """
+
+    where: Where
     heat: Heat
     seeds: SeedConfig
     features: RegionFeatureConfig
@@ -62,8 +69,9 @@ class Role:
     """One of the paper's data sets, who plays it here, and the settings of every stage on it.
 
     ``learns_from`` tells what the classifier is trained on: simple pictures (driving) or the scenes' own tags (VOC).
-    ``variants`` holds ``default`` first. ``seeds_from`` names the localisation that seeds come from, ``whole`` or
-    ``patches``; both are measured for Table 5.
+    ``variants`` holds ``default`` first. Three localisations are measured for Table 5: the ``whole`` picture at the
+    size of simple pictures, ``patches`` (the paper), and ``dense``, the whole picture at the patches' resolution, which
+    tells the effect of resolution from that of cutting; ``None`` leaves it out.
     ``clustering_seeds`` are independent repetitions of the clustering, ``segmentation_seeds`` those of them that also
     train a segmentation network. ``classifier_per_seed`` repeats the classifier as well.
     """
@@ -76,7 +84,7 @@ class Role:
     classifier_per_seed: bool = True
     whole: LocalizationConfig
     patches: LocalizationConfig
-    seeds_from: Literal["whole", "patches"] = "patches"
+    dense: LocalizationConfig | None = None
     superpixels: SuperpixelConfig
     variants: Mapping[str, Variant]
     segmentation: SegmentationConfig
@@ -86,6 +94,8 @@ class Role:
     def __post_init__(self) -> None:
         if next(iter(self.variants), None) != "default":
             raise SettingsError(f"the first variant of role {self.dataset} must be called default")
+        if self.dense is None and any(variant.where == "dense" for variant in self.variants.values()):
+            raise SettingsError(f"role {self.dataset} takes seeds from dense maps but has no dense localisation")
         if not set(self.segmentation_seeds) <= set(self.clustering_seeds) or not self.clustering_seeds:
             raise SettingsError(f"segmentation_seeds of role {self.dataset} must be among its clustering_seeds")
 
@@ -105,17 +115,26 @@ class Profile:
         return self.roles.get("cityscapes") or self.roles["camvid"]
 
 
+GROWING = (0.5, 0.75, 1.0)
+"""Share of every class's regions that a round learns from."""
+
+
 def load_profile(name: str) -> Profile:
     """A profile by name; ``SettingsError`` with the nearest name for an unknown one."""
     return PROFILES[check_name("profile", name, PROFILES)]
 
 
 def with_ablations(
-    features: RegionFeatureConfig, clustering: ClusteringConfig, *, literal_layer: tuple[int, ...], literal_hidden: int
+    features: RegionFeatureConfig,
+    clustering: ClusteringConfig,
+    *,
+    literal_layer: tuple[int, ...],
+    literal_hidden: int,
 ) -> dict[str, Variant]:
     """The default method, the same without centre loss, and the paper's literal rules (2 pictures of 64 regions)."""
-    default = only_default(features, clustering)["default"]
+    default = only_default("dense", features, clustering)["default"]
     literal = Variant(
+        where="patches",
         heat="maximum",
         seeds=SeedConfig(rule="hottest"),
         features=replace(features, layers=literal_layer, pooling="masked_roi"),
@@ -123,6 +142,7 @@ def with_ablations(
             clustering,
             hidden=literal_hidden,
             balance=1.0,
+            certain=(1.0,),
             pictures_per_batch=2,
             training=replace(clustering.training, batch_size=128, learning_rate=clustering.training.learning_rate / 10),
         ),
@@ -134,11 +154,15 @@ def with_ablations(
     }
 
 
-def only_default(features: RegionFeatureConfig, clustering: ClusteringConfig) -> dict[str, Variant]:
+def only_default(where: Where, features: RegionFeatureConfig, clustering: ClusteringConfig) -> dict[str, Variant]:
     """The default method alone, for roles whose tables have no ablation."""
     return {
         "default": Variant(
-            heat="probability", seeds=SeedConfig(rule="every_region"), features=features, clustering=clustering
+            where=where,
+            heat="probability",
+            seeds=SeedConfig(rule="every_region"),
+            features=features,
+            clustering=clustering,
         )
     }
 
@@ -152,6 +176,7 @@ TOY_LAYERS = (5, 14, 20)
 def _toy_clustering(steps: int) -> ClusteringConfig:
     return ClusteringConfig(
         hidden=128,
+        certain=GROWING,
         training=TrainingConfig(steps=steps, batch_size=256, learning_rate=0.02, schedule="step"),
         center_steps=max(1, steps // 8),
         pictures_per_batch=16,
@@ -192,6 +217,7 @@ def _toy_streets(
         ),
         whole=LocalizationConfig(patch_size=(129, 65)),
         patches=LocalizationConfig(columns=grid[0], rows=grid[1], patch_size=(65, 65)),
+        dense=LocalizationConfig(patch_size=fitting),
         superpixels=SuperpixelConfig(scale=50, min_size=12, reference_pixels=size[0] * size[1]),
         variants=with_ablations(
             RegionFeatureConfig(size=fitting, layers=TOY_LAYERS),
@@ -223,9 +249,8 @@ def _toy_scenes(*, pictures: int, classifier: int, rounds: int, segmentation: in
         ),
         whole=LocalizationConfig(patch_size=(129, 97)),
         patches=LocalizationConfig(columns=2, rows=2, patch_size=(65, 49)),
-        seeds_from="whole",
         superpixels=SuperpixelConfig(scale=50, min_size=12, reference_pixels=128 * 96),
-        variants=only_default(RegionFeatureConfig(size=(129, 97), layers=TOY_LAYERS), _toy_clustering(rounds)),
+        variants=only_default("whole", RegionFeatureConfig(size=(129, 97), layers=TOY_LAYERS), _toy_clustering(rounds)),
         segmentation=_toy_segmentation((129, 97), segmentation),
     )
 
@@ -265,6 +290,7 @@ _MOBILENET_LAYERS = (18,)
 
 _CAMVID_CLUSTERING = ClusteringConfig(
     hidden=512,
+    certain=GROWING,
     training=TrainingConfig(steps=1000, batch_size=512, learning_rate=0.02, head_factor=1, schedule="step"),
     center_steps=125,
     pictures_per_batch=32,
@@ -277,7 +303,7 @@ CAMVID = Profile(
     roles={
         "camvid": Role(
             dataset="camvid",
-            played_by="CamVid 480x360",
+            played_by="CamVid 480x360, MobileNetV2 instead of VGG16",
             source=Source(reader="camvid", label_space="camvid", size=(480, 360)),
             classifier=ClassifierConfig(
                 backbone="mobilenet_v2",
@@ -289,8 +315,9 @@ CAMVID = Profile(
                 training=TrainingConfig(steps=1500, batch_size=64, learning_rate=0.1, head_factor=1, weight_decay=1e-4),
             ),
             classifier_per_seed=False,
-            whole=LocalizationConfig(patch_size=(321, 241), scales=(1.0, 1.5), mirror=True),
-            patches=LocalizationConfig(columns=4, rows=3, patch_size=(241, 241), scales=(0.5, 1.0, 1.5), mirror=True),
+            whole=LocalizationConfig(patch_size=(321, 241)),
+            patches=LocalizationConfig(columns=4, rows=3, patch_size=(241, 241), scales=(0.5, 1.0, 1.5)),
+            dense=LocalizationConfig(patch_size=(961, 721), scales=(0.5, 1.0, 1.5)),
             superpixels=SuperpixelConfig(scale=50, min_size=25),
             variants=with_ablations(
                 RegionFeatureConfig(size=(961, 721), layers=_MOBILENET_LAYERS),
@@ -311,7 +338,7 @@ CAMVID = Profile(
         ),
         "voc": Role(
             dataset="voc",
-            played_by="MSRC-21",
+            played_by="MSRC-21, MobileNetV2 instead of VGG16",
             source=Source(reader="msrc21", label_space="msrc21", size=(320, 213)),
             learns_from="tags",
             classifier=ClassifierConfig(
@@ -324,11 +351,12 @@ CAMVID = Profile(
                 training=TrainingConfig(steps=1500, batch_size=64, learning_rate=0.1, head_factor=1, weight_decay=1e-4),
             ),
             classifier_per_seed=False,
-            whole=LocalizationConfig(patch_size=(321, 225), scales=(1.0, 1.5), mirror=True),
+            whole=LocalizationConfig(patch_size=(321, 225), scales=(1.0, 1.5)),
             patches=LocalizationConfig(columns=2, rows=2, patch_size=(225, 161)),
-            seeds_from="whole",
             superpixels=SuperpixelConfig(scale=100, min_size=25, reference_pixels=320 * 213),
-            variants=only_default(RegionFeatureConfig(size=(641, 433), layers=_MOBILENET_LAYERS), _CAMVID_CLUSTERING),
+            variants=only_default(
+                "whole", RegionFeatureConfig(size=(641, 433), layers=_MOBILENET_LAYERS), _CAMVID_CLUSTERING
+            ),
             segmentation=SegmentationConfig(
                 network="largefov_mobilenet_v2",
                 weights=_MOBILENET,
@@ -367,6 +395,7 @@ _PAPER_CLUSTERING = ClusteringConfig(
 def _paper_role(dataset: Dataset, played_by: str, source: Source, columns: int, rows: int, size: Size) -> Role:
     """The paper's settings for a driving data set; where it is silent, the specification's choices."""
     literal = Variant(
+        where="patches",
         heat="maximum",
         seeds=SeedConfig(rule="hottest"),
         features=RegionFeatureConfig(size=size, layers=(), pooling="masked_roi"),

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -33,6 +34,7 @@ LINE = 0.21
 """Height of a line of legend or title, inches."""
 
 LEGEND_COLUMNS = 7
+REMARK_LETTERS = 90
 _METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None},
     "png": {"Software": None},
@@ -169,8 +171,9 @@ def add_legend(figure: Figure, handles: Sequence[Patch]) -> None:
 
 
 def add_remark(figure: Figure, text: str) -> None:
-    """A remark at the figure's upper right corner, on the line of the title."""
-    figure.text(1 - 0.1 / WIDTH, 1 - 0.15 / figure.get_figheight(), text, ha="right", va="top", fontsize=9, color=INK)
+    """A remark at the figure's upper right corner, on the line of the title; one or two lines beside a short title."""
+    lines = textwrap.fill(text, REMARK_LETTERS)
+    figure.text(1 - 0.1 / WIDTH, 1 - 0.15 / figure.get_figheight(), lines, ha="right", va="top", fontsize=9, color=INK)
 
 
 def name_row(axes: Axes, name: str, height: float = 0.5) -> None:

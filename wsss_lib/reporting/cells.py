@@ -6,6 +6,7 @@ paper's class for each). Tables 5 to 7 are scored on the training pictures, whos
 not say which split it used.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +19,10 @@ OURS = "Ours"
 
 MEAN_ROW = "mean of classes"
 METRICS = {"class mIoU": "miou_class", "category mIoU": "miou_category"}
-CLUSTERING_STAGES = {"Seeds": "seeds_patch"} | {f"Deep Clustering-{round_}": f"round_{round_}" for round_ in (1, 2, 3)}
+DENSE = "whole image at patch resolution"
+"""A column of Table 5 that the paper does not have."""
+
+CLUSTERING_STAGES = {"Seeds": "seeds"} | {f"Deep Clustering-{round_}": f"round_{round_}" for round_ in (1, 2, 3)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,13 +145,14 @@ def _per_class(classes: dict[str, str]) -> list[tuple[str, str, str, str]]:
 
 
 def _seed_cells(main: str, classes: dict[str, str]) -> list[Cell]:
-    inputs = {"whole image": "seeds_whole", "image patches": "seeds_patch"}
+    """The paper's two columns, and the control that tells the effect of resolution from that of cutting."""
+    inputs = {"whole image": "seeds_whole", "image patches": "seeds_patch", DENSE: "seeds_dense"}
     return [
         Cell(
             table=5,
             row=(name,),
             column=heading,
-            paper=paper_value(5, column, classifier_input=heading),
+            paper=math.nan if heading == DENSE else paper_value(5, column, classifier_input=heading),
             key=ScoreKey(dataset=main, split="train", stage=stage, metric=metric, target=target),
         )
         for name, column, metric, target in _per_class(classes)

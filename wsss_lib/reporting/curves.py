@@ -120,7 +120,8 @@ def _draw_losses(axes: Axes, history: pd.DataFrame, stage: str) -> None:
         window = max(1, len(curve) // 20)
         axes.plot(curve["step"], curve["loss"], color=color, linewidth=0.6, alpha=0.35)
         mean = curve["loss"].rolling(window, min_periods=1, center=True).mean()
-        axes.plot(curve["step"], mean, color=color, linewidth=1.8, label=str(name))
+        marker = "o" if len(curve) == 1 else ""  # a single step makes no line
+        axes.plot(curve["step"], mean, marker=marker, color=color, linewidth=1.8, label=str(name))
     axes.set_title(stage, pad=4)
     axes.set(xlabel="step", ylabel="loss")
     axes.grid(color="#dddddd", linewidth=0.6)

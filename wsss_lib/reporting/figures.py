@@ -110,8 +110,9 @@ def whole_and_patch_cams(
     pairs = [(image, patch_borders(image, grid))]
     pairs += [(heat_overlay(image, whole[index]), heat_overlay(image, patches[index])) for index in present]
     stacked = [_stack(*pair) for pair in pairs]
-    title = "Heat maps of the tags: whole image above, patches below"
-    figure, axes = picture_grid(-(-len(pairs) // 6), 6, stacked[0].shape, title=title, left=0.3, between=0.3)
+    figure, axes = picture_grid(
+        -(-len(pairs) // 6), 6, stacked[0].shape, title="Heat maps of the tags", left=0.3, between=0.3
+    )
     for place, picture, index in zip(axes.flat, stacked, [None, *present], strict=False):
         show(place, picture, "Picture" if index is None else "")
         if index is not None:

@@ -53,7 +53,7 @@ def framework(
     """Figure 2: the whole method as a flow of one run's real intermediate pictures.
 
     Upper lane (paper 3.1): simple pictures (the first six) train the classifier, which is applied to ``grid`` = (rows,
-    columns) patches of the street picture; heat maps (``cam``: class x height x width, 0..1) and superpixels give
+    columns) patches of the street picture, (1, 1) for the whole; heat maps (``cam``: class x height x width, 0..1) and superpixels give
     seeds. Lower lane: the region network and its rounds of relabelling (3.2; the last three), then the segmentation
     network (3.3). ``DataError`` if maps and picture differ in size.
     """
@@ -88,7 +88,7 @@ def _localisation(
 ) -> dict[str, Image]:
     return {
         "Simple pictures": _mosaic(simple_images, image.shape[0] / image.shape[1]),
-        "Patches of the scene": patch_borders(image, grid),
+        "Scene" if grid == (1, 1) else "Patches of the scene": patch_borders(image, grid),
         "Heat maps": class_heat_overlay(image, cam, label_space),
         "Superpixels": region_borders(image, regions),
         "Seeds": seed_overlay(image, seeds, label_space),

@@ -114,7 +114,8 @@ def _class_bars(axes: Axes, iou: pd.DataFrame, label_space: LabelSpace) -> None:
     mark = {"marker": "D", "markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.7, "linestyle": "none"}
     axes.plot(iou["paper"], places, color=SERIES_COLORS[1], label="paper", **mark)
     for place in places[iou["here"].isna()]:
-        axes.text(1, place, "not in the data", va="center", fontsize=8, color=PAPER_INK)
+        beside = 1 if np.isnan(iou["paper"].iloc[place]) else iou["paper"].iloc[place] + 3  # not over the paper's mark
+        axes.text(beside, place, "not in the data", va="center", fontsize=8, color=PAPER_INK)
     axes.set(yticks=places, yticklabels=label_space.classes, ylim=(len(places) - 0.5, -0.5), xlim=(0, 100))
     axes.set_xlabel("IoU, %")
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)

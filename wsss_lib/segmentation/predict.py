@@ -61,13 +61,16 @@ def load_segmenter(folder: Path, compute: Compute) -> Segmenter:
     card = _read_card(folder / "network.json")
     space = label_space(str(card["label_space"]))
     network = build_network(str(card["network"]), len(space))
+    weights = folder / "network.safetensors"
     try:
-        network.load_state_dict(load_file(folder / "network.safetensors"))
+        network.load_state_dict(load_file(weights))
     except Exception as error:
         raise DataError(
-            f"{folder / 'network.safetensors'} is not a {card['network']} for {space.name} "
+            f"{weights} is not a {card['network']} for {space.name} "
             f"({type(error).__name__}); train it again or name another folder"
         ) from error
+    if broken := [name for name, value in network.state_dict().items() if not value.isfinite().all()]:
+        raise DataError(f"{weights} holds NaN or infinite values, first in {broken[0]!r}; train the network again")
     return Segmenter(
         network=compute.place(network).eval(),
         network_name=str(card["network"]),

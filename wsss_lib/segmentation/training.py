@@ -11,6 +11,7 @@ import torch.nn.functional as functional
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wsss_lib.data.pictures import resize_label_map
 from wsss_lib.segmentation.networks import LargeFOV, upsample
 from wsss_lib.training.compute import Compute
 from wsss_lib.training.loop import Report, TrainingConfig, train
@@ -108,7 +109,7 @@ def augment(
     width, height = (max(2, round(side * factor)) for side in config.input_size)
     columns, rows = config.crop_size
     image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    label_map = cv2.resize(label_map, (width, height), interpolation=cv2.INTER_NEAREST)
+    label_map = resize_label_map(label_map, (width, height))  # OpenCV's nearest neighbour is off by up to a pixel
     below, right = max(0, rows - height), max(0, columns - width)
     if below or right:
         image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(124, 116, 104))

@@ -1,0 +1,229 @@
+"""Rounds: three clusters in the plane are found, only tags are given, and resumed equals uninterrupted."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled
+from wsss_lib.clustering.rounds import ClusteringConfig, RegionSampler, classes_without_regions, cluster
+from wsss_lib.training.compute import choose_compute
+from wsss_lib.training.loop import TrainingConfig
+from wsss_lib.vocabulary import IGNORE, DataError, SettingsError
+
+CPU = choose_compute("cpu", "float32")
+CONFIG = ClusteringConfig(
+    hidden=16,
+    dropout=0.2,
+    rounds=2,
+    pictures_per_batch=4,
+    training=TrainingConfig(
+        steps=60, batch_size=32, learning_rate=0.05, head_factor=1, schedule="step", checkpoint_every=25
+    ),
+    center_steps=10,
+)
+
+
+def run(plane, space, config=CONFIG, *, features=None, seeds=None, certainty=None, tags=None, seed=0, **arguments):
+    """All rounds on the plane, with something exchanged."""
+    seeds = plane.seeds if seeds is None else seeds
+    certainty = np.ones(len(seeds), np.float32) if certainty is None else certainty
+    tags = plane.tags if tags is None else tags
+    features = plane.features if features is None else features
+    return list(cluster(features, seeds, certainty, tags, space, config, compute=CPU, seed=seed, **arguments))
+
+
+# ------------------------------------------------------------------------------------------------------ known answers
+
+
+def test_clusters_are_found_from_poor_seeds(plane, three_classes):
+    """A fifth of the seeds is wrong and a quarter missing; after the rounds nearly every region is right."""
+    known = plane.seeds != IGNORE
+    assert (plane.seeds == plane.truth).sum() / known.sum() < 0.9
+    done = run(plane, three_classes)
+    assert len(done) == 2
+    assert (done[-1].labels == plane.truth).mean() > 0.97
+
+
+def test_both_phases_lower_the_loss(plane, three_classes):
+    first = run(plane, three_classes)[0]
+    assert (len(first.losses), len(first.center_losses)) == (60, 10)
+    assert np.mean(first.losses[-5:]) < 0.7 * first.losses[0]
+    assert np.mean(first.center_losses) < 0.7 * first.losses[0]
+
+
+@pytest.mark.parametrize("relabel", ["classifier", "nearest_center"])
+def test_every_region_gets_one_of_its_tags(plane, three_classes, relabel):
+    for done in run(plane, three_classes, replace(CONFIG, relabel=relabel)):
+        owner = np.repeat(np.arange(6), 20)
+        assert plane.tags[owner, done.labels].all()
+        assert done.labels.shape == done.certainty.shape == (120,)
+        assert (done.certainty >= 1 / 3).all()  # the label is the likeliest of at most three tags
+        assert (done.certainty <= 1).all()
+        assert (done.labels == plane.truth).mean() > 0.95
+
+
+def test_chances_by_hand():
+    """Class 0 has four regions, class 1 one: with balance 1/2 they are drawn with 1/2 and 1, open ones never."""
+    labels = np.array([0, 0, IGNORE, 1, 0, 0], np.uint8)
+    features = MeanPooled(np.zeros((6, 2), np.float16), np.array([4, 2]))
+    for balance, expected in ((0.0, [1, 1, 0, 1, 1, 1]), (0.5, [0.5, 0.5, 0, 1, 0.5, 0.5])):
+        sampler = RegionSampler(features, labels, replace(CONFIG, balance=balance), [0])
+        np.testing.assert_allclose(np.concatenate(sampler.chance), expected)
+    full = RegionSampler(features, labels, replace(CONFIG, balance=1.0), [0])
+    np.testing.assert_allclose(np.concatenate(full.chance), [0.25, 0.25, 0, 1, 0.25, 0.25])
+
+
+def test_a_batch_has_labelled_regions_only_and_equally_many_of_each_picture(plane):
+    owner = np.repeat(np.arange(6), 20)
+    seeds = np.where(owner == 2, IGNORE, plane.seeds).astype(np.uint8)  # nothing is known about picture 2
+    numbered = MeanPooled(np.arange(120, dtype=np.float16)[:, None], plane.features.counts)
+    sampler = RegionSampler(numbered, seeds, CONFIG, [0, 1])
+    for step in range(20):
+        pooled, truth = sampler.batch(step)
+        regions = pooled[:, 0].long().numpy()
+        assert np.array_equal(seeds[regions], truth.numpy())
+        assert len(regions) == 32
+        assert (np.bincount(owner[regions], minlength=6) % 8 == 0).all()  # 32 regions from 4 pictures
+        assert 2 not in owner[regions]
+
+
+def test_the_second_phase_runs_at_a_tenth_of_the_rate():
+    phase = CONFIG.center_training()
+    assert (phase.steps, phase.batch_size, phase.schedule) == (10, 32, "constant")
+    assert phase.learning_rate == pytest.approx(0.005)
+
+
+def test_classes_without_a_seed_by_hand(plane, three_classes):
+    labels = np.array([0, 0, IGNORE], np.uint8)
+    assert classes_without_regions(labels, plane.tags, three_classes) == ["car", "sky"]
+    untagged = plane.tags & [True, True, False]
+    assert classes_without_regions(labels, untagged, three_classes) == ["car"]
+
+
+def test_the_surest_seeds_are_trained_on_first(plane, three_classes):
+    """Sure of the right seeds and unsure of the wrong ones, the first round sees less noise."""
+    config = replace(CONFIG, rounds=1)
+    certainty = np.where(plane.seeds == plane.truth, 0.9, 0.1).astype(np.float32)
+    sure = run(plane, three_classes, replace(config, certain=(0.5,)), certainty=certainty)[0]
+    unsure = run(plane, three_classes, replace(config, certain=(0.5,)), certainty=1 - certainty)[0]
+    assert (sure.labels == plane.truth).mean() > 0.97
+    assert sure.losses[-1] < unsure.losses[-1]
+
+
+# ----------------------------------------------------------------------------------------------------------- sameness
+
+
+def same(one, other):
+    return all(
+        np.array_equal(a.labels, b.labels) and a.losses == b.losses and a.center_losses == b.center_losses
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def test_one_seed_gives_one_result_and_leaves_the_random_state(plane, three_classes):
+    before = torch.get_rng_state()
+    first = run(plane, three_classes)
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(99)
+    assert same(first, run(plane, three_classes))
+    assert not same(first, run(plane, three_classes, seed=1))
+
+
+def test_the_first_round_does_not_depend_on_how_many_follow(plane, three_classes):
+    assert same(run(plane, three_classes)[:1], run(plane, three_classes, replace(CONFIG, rounds=1)))
+
+
+def test_the_centre_loss_changes_the_second_phase_alone(plane, three_classes):
+    with_loss, without = (
+        run(plane, three_classes, replace(CONFIG, rounds=1, center_weight=weight))[0] for weight in (0.1, 0.0)
+    )
+    assert with_loss.losses == without.losses
+    assert with_loss.center_losses != without.center_losses
+    assert len(with_loss.center_losses) == len(without.center_losses)
+
+
+class Dying:
+    """Features that fail after some readings, as a process that is killed."""
+
+    def __init__(self, features, readings):
+        self.features, self.left = features, readings
+        self.counts, self.width = features.counts, features.width
+
+    def of(self, picture, region_ids):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return self.features.of(picture, region_ids)
+
+
+ROUND_READS = 6 + 4 * 60 + 4 * 20 + 4 * 10 + 6
+"""Readings of a round: statistics, first phase, start of the centres, second phase, relabelling."""
+
+
+@pytest.mark.parametrize(
+    ("readings", "started_over"),
+    [(6 + 4 * 40, 1), (6 + 4 * 60 + 4 * 20 + 4 * 5, 1), (ROUND_READS + 6 + 4 * 40, 0)],
+    ids=["first phase", "second phase", "second round"],
+)
+def test_resumed_equals_uninterrupted(plane, three_classes, tmp_path, readings, started_over):
+    """Killed anywhere, it goes on from the last checkpoint of each round and ends the same."""
+    whole = run(plane, three_classes)
+    with pytest.raises(KeyboardInterrupt):
+        run(plane, three_classes, features=Dying(plane.features, readings), folder=tmp_path)
+    assert list(tmp_path.rglob("*.pt"))
+    lines = []
+    assert same(whole, run(plane, three_classes, folder=tmp_path, report=lines.append))
+    assert sum(line.startswith("step 3/60") for line in lines) == started_over  # rounds without a checkpoint
+
+
+def test_features_pooled_on_demand_are_as_good_as_kept_ones(plane, three_classes):
+    """The same values through ``MaskedRoi``: a picture whose 20 regions are its 20 pixels, one bin each."""
+    regions = [np.arange(20, dtype=np.int32)[None, :]] * 6
+    maps = plane.features.array.reshape(6, 20, 1, 2).transpose(0, 3, 2, 1)
+    on_demand = MaskedRoi(np.ascontiguousarray(maps), regions, plane.features.counts, bins=1)
+    torch.testing.assert_close(on_demand.of(3, np.arange(20)), plane.features.of(3, np.arange(20)))
+    assert same(run(plane, three_classes), run(plane, three_classes, features=on_demand))
+
+
+# ---------------------------------------------------------------------------------------------------------- bad input
+
+
+def test_nothing_labelled_is_refused(plane, three_classes):
+    with pytest.raises(DataError, match="no superpixel has a label: there is nothing to cluster"):
+        run(plane, three_classes, seeds=np.full(120, IGNORE, np.uint8))
+
+
+def test_a_picture_without_tags_is_refused(plane, three_classes):
+    tags = plane.tags.copy()
+    tags[4] = False
+    with pytest.raises(DataError, match="1 pictures have no tag, first number 4; leave them out"):
+        run(plane, three_classes, tags=tags)
+
+
+def test_a_class_without_a_single_seed_is_said_and_the_others_go_on(plane, three_classes):
+    lines = []
+    seeds = np.where(plane.seeds == 2, IGNORE, plane.seeds).astype(np.uint8)
+    done = run(plane, three_classes, seeds=seeds, report=lines.append)
+    assert lines[0] == "round 1: no region is labelled sky: it cannot be learnt"
+    rest = plane.truth != 2
+    assert (done[-1].labels[rest] == plane.truth[rest]).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rounds": 0}, "rounds, center_steps and pictures_per_batch must be at least 1"),
+        ({"center_steps": 0}, "must be at least 1"),
+        ({"pictures_per_batch": 0}, "must be at least 1"),
+        ({"center_weight": -0.1}, "center_weight must be >= 0"),
+        ({"balance": 1.5}, "balance between 0 and 1"),
+        ({"relabel": "vote"}, "classifier or nearest_center, not 'vote'"),
+        ({"certain": ()}, "shares above 0 and up to 1"),
+        ({"certain": (0.5, 1.2)}, "shares above 0 and up to 1"),
+    ],
+)
+def test_bad_settings_are_refused(settings, message):
+    with pytest.raises(SettingsError, match=message):
+        replace(CONFIG, **settings)

@@ -1,0 +1,103 @@
+"""Segmentation networks: the published size and grid, and logits that answer where the picture asks."""
+
+import pytest
+import torch
+from torch import nn
+
+from wsss_lib.classification.backbones import Backbone
+from wsss_lib.segmentation.networks import NETWORKS, LargeFOV, build_network, predict_logits, upsample
+from wsss_lib.vocabulary import DataError, SettingsError
+
+
+def outline(name, num_classes):
+    """A network without memory for its weights."""
+    with torch.device("meta"):
+        return build_network(name, num_classes).eval()
+
+
+def test_deeplab_largefov_has_the_published_size():
+    """20.5 M parameters with 21 classes (Chen et al., ICLR 2015, table 2), 321 pixels to 41 cells."""
+    network = outline("deeplab_largefov", 21)
+    heads = (512 * 1024 * 9 + 1024) + (1024 * 1024 + 1024) + (1024 * 21 + 21)
+    assert sum(each.numel() for each in network.parameters()) == 14_714_688 + heads == 20_505_429
+    assert network(torch.empty(1, 3, 321, 321, device="meta")).shape == (1, 21, 41, 41)
+    assert network.fc6.dilation == (12, 12)
+    assert network.dropout.p == 0.5
+
+
+@pytest.mark.parametrize(("name", "side", "cells"), [("largefov_mobilenet_v2", 321, 21), ("largefov_small", 65, 17)])
+def test_the_head_on_other_backbones(name, side, cells):
+    network = outline(name, 11)
+    assert network(torch.empty(2, 3, side, side, device="meta")).shape == (2, 11, cells, cells)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_head_is_what_has_no_pretrained_weights(name):
+    network = outline(name, 5)
+    head = sum(each.numel() for layer in network.head for each in layer.parameters())
+    backbone = sum(each.numel() for each in network.backbone.parameters())
+    assert head + backbone == sum(each.numel() for each in network.parameters())
+
+
+def test_corners_stay_in_their_corners_by_hand():
+    logits = torch.tensor([[[[0.0, 2.0], [4.0, 6.0]]]])
+    assert upsample(logits, (3, 3)).tolist() == [[[[0, 1, 2], [2, 3, 4], [4, 5, 6]]]]
+
+
+def test_a_cell_lies_on_its_pixel():
+    """Cells 8 pixels apart: on a picture of 8 n + 1 pixels, every eighth pixel has the logits of its cell."""
+    logits = torch.randn(1, 2, 5, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(upsample(logits, (33, 25))[..., ::8, ::8], logits)
+
+
+def bright_network():
+    """The logit of class 1 is the brightness around a pixel, at stride 4."""
+    layers = []
+    for channels in (3, 1):
+        layer = nn.Conv2d(channels, 1, 3, 2, padding=1, bias=False)
+        nn.init.constant_(layer.weight, 1 / layer.weight.numel())
+        layers.append(layer)
+    backbone = Backbone("bright", nn.Sequential(*layers), nn.Identity(), channels=1, stride=4)
+    backbone.mean.zero_()
+    network = LargeFOV(backbone, 2, width=1, dilation=1, dropout=0.0).eval()
+    for layer in network.head:
+        nn.init.zeros_(layer.weight)
+    with torch.no_grad():
+        network.fc6.weight[..., 1, 1] = network.fc7.weight[...] = 1
+        network.fc8.weight[1] = 1
+    return network
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (64, 48), (32, 16), (20, 44)])
+def test_a_bright_spot_is_answered_where_it_is(x, y):
+    """On a picture of 4 n + 1 pixels the logits peak on the spot itself, also in the corners."""
+    image = torch.zeros(1, 3, 49, 65)
+    image[..., max(0, y - 1) : y + 2, max(0, x - 1) : x + 2] = 255
+    logits = predict_logits(bright_network(), image, (49, 65))
+    assert logits.shape == (2, 49, 65)
+    assert divmod(int(logits[1].argmax()), 65) == (y, x)
+
+
+def test_logits_are_given_at_any_size():
+    logits = predict_logits(bright_network(), torch.zeros(1, 3, 49, 65), (101, 37))
+    assert logits.shape == (2, 101, 37)
+    assert not logits.requires_grad
+
+
+@torch.no_grad()
+def test_a_batch_is_its_pictures_one_by_one():
+    torch.manual_seed(0)
+    network = build_network("largefov_small", 3).eval()
+    images = 255 * torch.rand(3, 3, 33, 33, generator=torch.Generator().manual_seed(1))
+    one_by_one = torch.cat([network(image[None]) for image in images])
+    torch.testing.assert_close(network(images), one_by_one, rtol=1e-4, atol=1e-6)
+
+
+def test_unknown_networks_are_answered_with_the_known():
+    with pytest.raises(SettingsError, match="unknown segmentation network 'fcn'; known are deeplab_largefov, "):
+        build_network("fcn", 3)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    with pytest.raises(DataError, match="no weights at"):
+        build_network("largefov_small", 3, tmp_path / "absent.safetensors")

@@ -1,0 +1,183 @@
+"""Prediction at a picture's own size, networks to disk and back, and folders of good and broken files."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Pillow
+from safetensors.torch import load_file, save_file
+
+from wsss_lib.data.label_spaces import CAMVID, CITYSCAPES
+from wsss_lib.data.pictures import color_overlay, read_image, read_label_map
+from wsss_lib.segmentation.networks import build_network
+from wsss_lib.segmentation.predict import Segmenter, load_segmenter, predict_folder, save_segmenter
+from wsss_lib.training.compute import choose_compute
+from wsss_lib.vocabulary import DataError
+
+CPU = choose_compute("cpu", "float32")
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    """A network with random weights whose answer depends on the picture."""
+    torch.manual_seed(0)
+    network = build_network("largefov_small", len(CAMVID)).eval()
+    for layer in network.head:
+        torch.nn.init.kaiming_normal_(layer.weight)
+    return Segmenter(
+        network=network, network_name="largefov_small", label_space=CAMVID, input_size=(65, 49), compute=CPU
+    )
+
+
+@pytest.fixture
+def model(segmenter, tmp_path):
+    save_segmenter(segmenter, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def noise(height, width, seed=0):
+    """Coarse noise, so that pictures survive resizing."""
+    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)
+
+
+# --------------------------------------------------------------------------------------------------------- prediction
+
+
+@pytest.mark.parametrize("size", [(49, 65), (37, 53), (120, 31), (1, 1), (2, 300)])
+def test_a_picture_is_labelled_at_its_own_size(segmenter, size):
+    label_map = segmenter.predict(noise(*size))
+    assert label_map.shape == size
+    assert label_map.dtype == np.uint8
+    assert label_map.max() < len(CAMVID)
+
+
+def test_the_label_is_the_largest_logit(segmenter):
+    image = noise(49, 65)
+    with torch.no_grad():
+        logits = segmenter.network(torch.from_numpy(image).permute(2, 0, 1)[None].float())
+    label_map = segmenter.predict(image)
+    assert np.array_equal(label_map[::4, ::4], logits.argmax(1)[0].numpy())  # cells lie on every fourth pixel
+    assert len(np.unique(label_map)) > 1
+
+
+def test_a_larger_picture_is_seen_at_the_size_the_network_learnt(segmenter):
+    image = noise(49, 65)
+    large = cv2.resize(image, (260, 196), interpolation=cv2.INTER_NEAREST)
+    small = cv2.resize(segmenter.predict(large), (65, 49), interpolation=cv2.INTER_NEAREST)
+    assert (small == segmenter.predict(image)).mean() > 0.8
+
+
+def test_what_was_saved_predicts_the_same(segmenter, model):
+    loaded = load_segmenter(model, CPU)
+    assert (loaded.network_name, loaded.label_space, loaded.input_size) == ("largefov_small", CAMVID, (65, 49))
+    assert not loaded.network.training
+    assert np.array_equal(loaded.predict(noise(50, 70)), segmenter.predict(noise(50, 70)))
+
+
+# ------------------------------------------------------------------------------------------------------------ folders
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Good pictures of several kinds, and files that are none."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    Pillow.fromarray(noise(40, 60)).save(folder / "street.png")
+    Pillow.fromarray(noise(33, 47, seed=1)).save(folder / "odd.jpg")
+    Pillow.fromarray(noise(20, 30, seed=2)[..., 0]).save(folder / "grey.png")
+    Pillow.fromarray(np.dstack([noise(20, 30, seed=3), np.full((20, 30), 128, np.uint8)])).save(folder / "clear.webp")
+    whole = (folder / "street.png").read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.jpg").write_text("no picture")
+    (folder / "empty.png").touch()
+    (folder / "notes.txt").write_text("not meant")
+    return folder
+
+
+def test_a_folder_of_good_and_broken_files(segmenter, model, mixed, tmp_path):
+    out = tmp_path / "out"
+    lines = list(predict_folder(model, mixed, out, CPU))
+    skipped = [line for line in lines if line.startswith("skipped: ")]
+    assert len(skipped) == 3
+    assert all(any(name in line for line in skipped) for name in ("cut.png", "text.jpg", "empty.png"))
+    assert sorted(path.name for path in out.glob("*.png")) == ["clear.png", "grey.png", "odd.png", "street.png"]
+    assert len(lines) == 7
+    for name in ("street.png", "odd.jpg", "grey.png", "clear.webp"):
+        image, stem = read_image(mixed / name), name.partition(".")[0]
+        label_map = read_label_map(out / f"{stem}.png", CAMVID)
+        assert label_map.shape == image.shape[:2]
+        assert np.array_equal(label_map, segmenter.predict(image))
+        assert np.array_equal(read_image(out / "overlays" / f"{stem}.png"), color_overlay(image, label_map, CAMVID))
+
+
+def test_a_prediction_does_not_depend_on_the_pictures_beside_it(model, mixed, tmp_path):
+    list(predict_folder(model, mixed, tmp_path / "all", CPU))
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (mixed / "odd.jpg").rename(alone / "odd.jpg")
+    list(predict_folder(model, alone, tmp_path / "one", CPU))
+    assert (tmp_path / "one" / "odd.png").read_bytes() == (tmp_path / "all" / "odd.png").read_bytes()
+
+
+def test_pictures_are_done_one_by_one(model, mixed, tmp_path):
+    """Whoever stops after the first picture has its labels."""
+    lines = predict_folder(model, mixed, tmp_path / "out", CPU)
+    next(lines)
+    assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["clear.png"]
+
+
+# ---------------------------------------------------------------------------------------------------------- bad input
+
+
+def test_a_folder_without_pictures_is_refused(model, tmp_path):
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match=r"no picture in .*none; give a folder with"):
+        list(predict_folder(model, tmp_path / "none", tmp_path / "out", CPU))
+    with pytest.raises(DataError, match="absent cannot be listed"):
+        list(predict_folder(model, tmp_path / "absent", tmp_path / "out", CPU))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_a_network_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"no trained network in .*; run a profile first or give --model"):
+        load_segmenter(tmp_path, CPU)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "3", '{"network": "largefov_small"}', '{"network": 1, "label_space": 2, "input_size": 3}'],
+)
+def test_a_damaged_card_is_refused(model, content):
+    (model / "network.json").write_text(content)
+    with pytest.raises(DataError, match=r"network.json is damaged: it must name network, label_space and input_size"):
+        load_segmenter(model, CPU)
+
+
+def test_a_card_of_another_data_set_does_not_fit_the_weights(model):
+    card = json.loads((model / "network.json").read_text())
+    (model / "network.json").write_text(json.dumps({**card, "label_space": CITYSCAPES.name}))
+    with pytest.raises(DataError, match=r"network.safetensors is not a largefov_small for cityscapes"):
+        load_segmenter(model, CPU)
+
+
+def test_truncated_and_missing_weights_are_refused(model):
+    weights = model / "network.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(
+        DataError, match=r"is not a largefov_small for camvid .*; train it again or name another folder"
+    ):
+        load_segmenter(model, CPU)
+    weights.unlink()
+    with pytest.raises(DataError, match="is not a largefov_small for camvid"):
+        load_segmenter(model, CPU)
+
+
+def test_weights_with_broken_numbers_are_refused(model):
+    state = load_file(model / "network.safetensors")
+    state["fc7.weight"][0, 0] = float("nan")
+    save_file(state, model / "network.safetensors")
+    with pytest.raises(DataError, match=r"holds NaN or infinite values, first in 'fc7.weight'"):
+        load_segmenter(model, CPU)

@@ -1,0 +1,266 @@
+"""The speeds that the project promises, measured on this machine.
+
+Both sides of a comparison run in turn, and what is reported is the median of the pairs' ratios: a machine that is busy
+slows both, so a ratio holds where a time would not. Nothing here is a test; a row that misses its target says so.
+"""
+
+import copy
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from wsss_lib.classification.backbones import build_backbone
+from wsss_lib.classification.classifier import CamClassifier, to_tensor
+from wsss_lib.data.label_spaces import CAMVID
+from wsss_lib.data.pictures import resize_image
+from wsss_lib.data.toy import toy_streets
+from wsss_lib.evaluation.confusion import confusion_matrix
+from wsss_lib.evaluation.scores import scores
+from wsss_lib.experiments.inputs import read_scenes
+from wsss_lib.experiments.places import Places
+from wsss_lib.experiments.profiles import Source
+from wsss_lib.localization.patches import LocalizationConfig, class_maps, cut_patches
+from wsss_lib.regions.pooling import mean_pool
+from wsss_lib.regions.superpixels import SuperpixelConfig, oracle_label_map, superpixels
+from wsss_lib.training.compute import Compute, choose_compute
+from wsss_lib.training.loop import TrainingConfig, make_optimizer, train
+from wsss_lib.vocabulary import Image, RegionMap, SceneSet
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One promise: what was measured, in which unit, and the bound it has to keep."""
+
+    what: str
+    value: float
+    unit: str
+    target: float
+    at_least: bool = True
+
+    @property
+    def kept(self) -> bool:
+        return self.value >= self.target if self.at_least else self.value <= self.target
+
+    def __str__(self) -> str:
+        bound = f"{'>=' if self.at_least else '<='} {self.target:g} {self.unit}"
+        return f"{self.what:<70} {self.value:>8.2f} {self.unit:<10} {bound:<16} {'pass' if self.kept else 'MISS'}"
+
+
+def main(places: Places | None = None) -> None:
+    """Measure and print everything, a row as soon as it is known; takes about a minute."""
+    places = places or Places.from_environment()
+    scenes = _pictures(places.data)
+    compute = choose_compute()
+    print(
+        f"{torch.get_num_threads()} threads, {compute.describe()}; pictures: {scenes.label_space.name}, {len(scenes)}"
+    )
+    print(f"{'what':<70} {'measured':<19} target", flush=True)
+    for rows in (
+        superpixel_rows(scenes),
+        pooling_rows(),
+        cam_rows(scenes.image(0), compute),
+        training_rows(compute),
+        toy_rows(),
+    ):
+        for row in rows:
+            print(row, flush=True)
+
+
+# ---------------------------------------------------------------------------------------------------------- measuring
+
+
+def seconds(call: Call) -> float:
+    """What one call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def speed_up(slow: Call, fast: Call, repeats: int) -> float:
+    """How many times longer ``slow`` takes than ``fast``: median over pairs that run one after the other.
+
+    Both run once before, unmeasured, so that memory and code are warm.
+    """
+    slow()
+    fast()
+    return statistics.median(seconds(slow) / seconds(fast) for _ in range(repeats))
+
+
+# -------------------------------------------------------------------------------------------------------- superpixels
+
+
+def superpixel_rows(scenes: SceneSet, repeats: int = 3) -> Iterator[Row]:
+    """OpenCV against scikit-image with the same parameters: speed, and the best score their regions allow."""
+    ours, reference = SuperpixelConfig(backend="opencv"), SuperpixelConfig(backend="skimage")
+    images = [scenes.image(i) for i in range(len(scenes))]
+
+    def cut(config: SuperpixelConfig) -> list[RegionMap]:
+        return [superpixels(image, config) for image in images]
+
+    times = speed_up(lambda: cut(reference), lambda: cut(ours), repeats)
+    yield Row(what="superpixels: faster than scikit-image", value=times, unit="times", target=2.5)
+    difference = abs(oracle_miou(scenes, cut(ours)) - oracle_miou(scenes, cut(reference)))
+    what = "superpixels: difference of the oracle mIoU from scikit-image's"
+    yield Row(what=what, value=difference, unit="points", target=1, at_least=False)
+
+
+def oracle_miou(scenes: SceneSet, regions: list[RegionMap]) -> float:
+    """mIoU, percent, where every region takes the majority of the true labels inside it."""
+    assert scenes.label_map is not None
+    maps = [scenes.label_map(i) for i in range(len(scenes))]
+    num_classes = len(scenes.label_space)
+    best = [oracle_label_map(truth, each, num_classes) for truth, each in zip(maps, regions, strict=True)]
+    matrix = confusion_matrix(zip(best, maps, strict=True), num_classes)
+    return scores(matrix, scenes.label_space).miou_class
+
+
+def _pictures(data: Path | None) -> SceneSet:
+    """Every fortieth training picture of CamVid where there are data, else eight toy streets of its size."""
+    size = (480, 360)
+    if data is None:
+        return read_scenes(
+            Source(reader="toy_streets", label_space="camvid", size=size, counts=(8, 0, 0)), "train", None
+        )
+    return every(read_scenes(Source(reader="camvid", label_space="camvid", size=size), "train", data), 40)
+
+
+def every(scenes: SceneSet, step: int) -> SceneSet:
+    """Every ``step``-th picture of a set."""
+    assert scenes.label_map is not None
+    image, label_map = scenes.image, scenes.label_map
+    return SceneSet(
+        label_space=scenes.label_space, split=scenes.split, names=scenes.names[::step], tags=None,
+        image=lambda i: image(i * step), label_map=lambda i: label_map(i * step),
+        fingerprint=f"{scenes.fingerprint}, every {step}th",
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------ region pooling
+
+
+def pooling_rows(
+    channels: int = 1280, grid: tuple[int, int] = (45, 60), blocks: tuple[int, int] = (24, 36), repeats: int = 5
+) -> Iterator[Row]:
+    """``mean_pool`` against loops over 864 regions: on the feature grid, and at the picture's resolution.
+
+    The loop on the grid loses regions smaller than a cell and the loop at full resolution is timed on a few regions and
+    extrapolated; the upsampling before it is not counted.
+    """
+    rows, columns = np.indices((360, 480))
+    regions = (rows * blocks[0] // 360 * blocks[1] + columns * blocks[1] // 480).astype(np.int32)
+    features = torch.rand(channels, *grid, generator=torch.Generator().manual_seed(0))
+    count, few = blocks[0] * blocks[1], 8
+    name = f"mean pooling of {count} regions x {channels} channels"
+    times = speed_up(lambda: loop_on_grid(features, regions), lambda: mean_pool(features, regions), repeats)
+    yield Row(what=f"{name}: faster than a loop on the grid", value=times, unit="times", target=4)
+    upsampled = functional.interpolate(features[None], regions.shape, mode="bilinear")[0]
+    times = speed_up(lambda: loop_on_picture(upsampled, regions, few), lambda: mean_pool(features, regions), repeats=3)
+    yield Row(what=f"{name}: than a loop on pixels", value=times * count / few, unit="times", target=100)
+
+
+def loop_on_grid(features: Float[Tensor, "channel h w"], regions: RegionMap) -> Float[Tensor, "region channel"]:
+    """Mean over the grid cells of each region, one by one; 0 for regions that hold no cell's centre."""
+    size = (features.shape[2], features.shape[1])
+    grid = torch.from_numpy(cv2.resize(regions.astype(np.float32), size, interpolation=cv2.INTER_NEAREST_EXACT))
+    pooled = torch.zeros(int(regions.max()) + 1, len(features))
+    for region in range(len(pooled)):
+        mask = grid == region
+        if mask.any():
+            pooled[region] = features[:, mask].mean(1)
+    return pooled
+
+
+def loop_on_picture(
+    upsampled: Float[Tensor, "channel height width"], regions: RegionMap, count: int
+) -> Float[Tensor, "count channel"]:
+    """Mean over the pixels of each of the first ``count`` regions, one by one."""
+    ids = torch.from_numpy(regions)
+    return torch.stack([upsampled[:, ids == region].mean(1) for region in range(count)])
+
+
+# -------------------------------------------------------------------------------------------------------- class maps
+
+
+def cam_rows(
+    image: Image, compute: Compute, backbone: str = "mobilenet_v2", side: int = 224, repeats: int = 5
+) -> Iterator[Row | str]:
+    """CAMs of all classes on 12 patches in one batch, against torch-cam asked for one class, patch by patch."""
+    try:
+        from torchcam.methods import CAM
+    except ImportError:
+        yield "CAMs of 12 patches: not measured, because torch-cam is not installed (pip install torchcam)"
+        return
+    torch.manual_seed(0)
+    classifier = CamClassifier(build_backbone(backbone), 20).eval()
+    ours = compute.place(copy.deepcopy(classifier))
+    config = LocalizationConfig(columns=4, rows=3, patch_size=(side, side))
+
+    def one_by_one() -> None:
+        for patch in cut_patches(image, config.columns, config.rows):
+            classifier(to_tensor([resize_image(patch, config.patch_size)]))
+            extractor(0)
+
+    with CAM(classifier, target_layer=classifier.backbone, fc_layer=classifier.linear) as extractor, torch.no_grad():
+        times = speed_up(one_by_one, lambda: class_maps(ours, image, config, compute=compute), repeats)
+    what = f"CAMs of 12 patches of {side} px, {backbone}: faster than torch-cam"
+    yield Row(what=what, value=times, unit="times", target=2)
+
+
+# ------------------------------------------------------------------------------------------------------ training loop
+
+
+def training_rows(compute: Compute, steps: int = 20, repeats: int = 11) -> Iterator[Row]:
+    """The training loop against a bare one on the same network and tensors: what the loop itself costs."""
+    torch.manual_seed(0)
+    model = compute.place(CamClassifier(build_backbone("small"), 11))
+    images = compute.tensor(255 * torch.rand(32, 3, 65, 65))
+    labels = torch.arange(32, device=compute.device) % 11
+    config = TrainingConfig(steps=steps, batch_size=32, learning_rate=1e-4)
+
+    def loss(values: tuple[Tensor, Tensor]) -> Tensor:
+        return functional.cross_entropy(model(values[0]), values[1])
+
+    def ours() -> Any:
+        return train(model, lambda _: (images, labels), loss, config, compute=compute, seed=0)
+
+    times = speed_up(ours, lambda: bare_loop(model, (images, labels), loss, config, compute), repeats)
+    what = "training loop: longer than a bare PyTorch loop"
+    yield Row(what=what, value=100 * (times - 1), unit="percent", target=5, at_least=False)
+
+
+def bare_loop(
+    model: nn.Module, values: Any, loss: Callable[[Any], Tensor], config: TrainingConfig, compute: Compute
+) -> list[float]:
+    """As one would write it by hand, without schedule, checkpoints or progress."""
+    optimizer = make_optimizer(model, config)
+    model.train()
+    losses = []
+    for _ in range(config.steps):
+        with compute.autocast():
+            value = loss(values)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())
+    return losses
+
+
+# ---------------------------------------------------------------------------------------------------------------- toy
+
+
+def toy_rows(count: int = 20, repeats: int = 3) -> Iterator[Row]:
+    """Toy streets drawn per second, at their default size, in one process."""
+    taken = statistics.median(seconds(lambda: toy_streets(CAMVID, "train", count=count)) for _ in range(repeats))
+    yield Row(what="toy streets drawn per second, 240 x 180", value=count / taken, unit="pictures", target=20)
