@@ -12,6 +12,7 @@ import pytest
 from wsss_lib.reporting.canvas import (
     WIDTH,
     PaperFigure,
+    add_remark,
     arrow,
     drawn,
     legend_height,
@@ -129,3 +130,11 @@ def test_size_mismatch_names_the_map() -> None:
     require_same_size(np.zeros((2, 3, 3), np.uint8), cam=np.zeros((5, 2, 3)))
     with pytest.raises(DataError, match=r"cam is \(3, 2\) but its picture is \(2, 3\)"):
         require_same_size(np.zeros((2, 3, 3), np.uint8), cam=np.zeros((5, 3, 2)))
+
+
+def test_long_remark_stays_beside_the_title() -> None:
+    figure, _ = picture_grid(1, 2, (1, 2), title="Heat maps of the tags")
+    add_remark(figure, "not tagged, removed: " + ", ".join(["traffic light"] * 8))
+    title, remark = (text.get_window_extent(figure.canvas.get_renderer()) for text in figure.texts)
+    assert title.x1 < remark.x0
+    assert remark.y0 > figure.axes[0].get_window_extent().y1

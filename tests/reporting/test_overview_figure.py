@@ -11,11 +11,11 @@ from wsss_lib.reporting.overview_figure import framework
 from wsss_lib.vocabulary import DataError, LabelSpace
 
 
-def draw(street: SimpleNamespace, space: LabelSpace, rounds: int = 3) -> PaperFigure:
+def draw(street: SimpleNamespace, space: LabelSpace, rounds: int = 3, grid: tuple[int, int] = (2, 4)) -> PaperFigure:
     return framework(
         [street.image] * 5,
         street.image,
-        (2, 4),
+        grid,
         street.cam,
         street.regions,
         street.seeds,
@@ -45,6 +45,12 @@ def test_stages_in_order(street: SimpleNamespace, street_space: LabelSpace) -> N
     written = " ".join(text.get_text() for text in figure.texts)
     assert all(section in written for section in ("(3.1)", "(3.2)", "(3.3)", "train again"))
     assert figure.data["grid"] == [2, 4]
+
+
+def test_uncut_scene_is_not_called_patches(street: SimpleNamespace, street_space: LabelSpace) -> None:
+    scene = draw(street, street_space, grid=(1, 1)).axes[1]
+    assert scene.get_title() == "Scene"
+    np.testing.assert_array_equal(scene.get_images()[0].get_array(), street.image)
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 5])

@@ -53,9 +53,9 @@ def framework(
     """Figure 2: the whole method as a flow of one run's real intermediate pictures.
 
     Upper lane (paper 3.1): simple pictures (the first six) train the classifier, which is applied to ``grid`` = (rows,
-    columns) patches of the street picture, (1, 1) for the whole; heat maps (``cam``: class x height x width, 0..1) and superpixels give
-    seeds. Lower lane: the region network and its rounds of relabelling (3.2; the last three), then the segmentation
-    network (3.3). ``DataError`` if maps and picture differ in size.
+    columns) patches of the street picture, (1, 1) for the whole; heat maps (``cam``: class x height x width, 0..1) and
+    superpixels give seeds. Lower lane: the region network and its rounds of relabelling (3.2; the last three), then the
+    segmentation network (3.3). ``DataError`` if maps and picture differ in size.
     """
     skipped, rounds = max(0, len(rounds) - 3), list(rounds)[-3:]
     classes = legend_handles(label_space, present_classes([seeds, *rounds, prediction], label_space))
