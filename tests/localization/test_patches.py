@@ -124,7 +124,7 @@ def test_corner_cells_become_equal_cells_by_hand():
 @pytest.mark.parametrize(("columns", "rows", "side"), [(1, 1, 65), (2, 2, 33), (4, 2, 33)])
 @pytest.mark.parametrize("centre", [(9, 9), (54, 11), (32, 50), (12, 57)])
 def test_the_heat_is_where_the_object_is(align_corners, columns, rows, side, centre):
-    """A bright square of 9 pixels on black: the heat's peak is inside, its centroid the centre, to a fifth of a cell."""
+    """A bright square on black: the heat's peak is inside, its centroid the centre, to a fifth of a cell."""
     x, y = centre
     image = np.zeros((66, 66, 3), np.uint8)
     image[y - 4 : y + 5, x - 4 : x + 5, 1] = 255

@@ -1,14 +1,17 @@
 """The speeds that the project promises, measured on this machine.
 
 Both sides of a comparison run in turn, and what is reported is the median of the pairs' ratios: a machine that is busy
-slows both, so a ratio holds where a time would not. Nothing here is a test; a row that misses its target says so.
+slows both, so a ratio holds where a time would not. Everything runs on one thread: several that wait for each other on
+a busy machine vary more than what is asked for. Nothing here is a test; a row that misses its target says so.
 """
 
 import copy
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -61,24 +64,35 @@ class Row:
 def main(places: Places | None = None) -> None:
     """Measure and print everything, a row as soon as it is known; takes about a minute."""
     places = places or Places.from_environment()
-    scenes = _pictures(places.data)
     compute = choose_compute()
-    print(
-        f"{torch.get_num_threads()} threads, {compute.describe()}; pictures: {scenes.label_space.name}, {len(scenes)}"
-    )
-    print(f"{'what':<78} {'measured':<19} target", flush=True)
-    for rows in (
-        superpixel_rows(scenes),
-        pooling_rows(),
-        cam_rows(scenes.image(0), compute),
-        training_rows(compute),
-        toy_rows(),
-    ):
-        for row in rows:
+    with one_thread():
+        scenes = pictures(places.data)
+        print(f"one thread, {compute.describe()}; {len(scenes)} pictures of {scenes.label_space.name}")
+        print(f"{'what':<78} {'measured':<19} target", flush=True)
+        for row in chain(
+            superpixel_rows(scenes),
+            pooling_rows(),
+            cam_rows(scenes.image(0), compute),
+            training_rows(compute),
+            toy_rows(),
+        ):
             print(row, flush=True)
 
 
 # ---------------------------------------------------------------------------------------------------------- measuring
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside, PyTorch and OpenCV compute on one thread."""
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads[0])
+        cv2.setNumThreads(threads[1])
 
 
 def seconds(call: Call) -> float:
@@ -126,7 +140,7 @@ def oracle_miou(scenes: SceneSet, regions: list[RegionMap]) -> float:
     return scores(matrix, scenes.label_space).miou_class
 
 
-def _pictures(data: Path | None) -> SceneSet:
+def pictures(data: Path | None) -> SceneSet:
     """Every fortieth training picture of CamVid where there are data, else eight toy streets of its size."""
     size = (480, 360)
     if data is None:
@@ -222,10 +236,7 @@ def cam_rows(
 
 
 def training_rows(compute: Compute, steps: int = 10, repeats: int = 25) -> Iterator[Row]:
-    """The training loop against a bare one on the same network and tensors: what the loop itself costs.
-
-    On one thread: several threads that wait for each other vary by more than the few percent that are asked for.
-    """
+    """The training loop against a bare one on the same network and tensors: what the loop itself costs."""
     torch.manual_seed(0)
     model = compute.place(CamClassifier(build_backbone("small"), 11))
     images = compute.tensor(255 * torch.rand(8, 3, 65, 65))
@@ -238,12 +249,7 @@ def training_rows(compute: Compute, steps: int = 10, repeats: int = 25) -> Itera
     def ours() -> Any:
         return train(model, lambda _: (images, labels), loss, config, compute=compute, seed=0)
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        times = speed_up(ours, lambda: bare_loop(model, (images, labels), loss, config, compute), repeats)
-    finally:
-        torch.set_num_threads(threads)
+    times = speed_up(ours, lambda: bare_loop(model, (images, labels), loss, config, compute), repeats)
     what = "training loop: longer than a bare PyTorch loop"
     yield Row(what=what, value=100 * (times - 1), unit="percent", target=5, at_least=False)
 
