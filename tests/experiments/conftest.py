@@ -18,6 +18,7 @@ def tiny_role() -> Role:
     variants = {
         name: replace(
             variant,
+            seeds=replace(variant.seeds, threshold=1.0),  # sparse, however little the classifier has learnt
             features=replace(variant.features, size=fitting),
             clustering=replace(
                 variant.clustering,
@@ -40,6 +41,7 @@ def tiny_role() -> Role:
         ),
         whole=replace(role.whole, patch_size=fitting),
         patches=replace(role.patches, patch_size=(17, 17)),
+        dense=replace(role.dense, patch_size=fitting) if role.dense else None,
         superpixels=replace(role.superpixels, reference_pixels=pixels),
         variants=variants,
         segmentation=replace(

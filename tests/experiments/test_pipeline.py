@@ -13,7 +13,8 @@ from wsss_lib.experiments.places import Places
 from wsss_lib.training import loop
 from wsss_lib.vocabulary import IGNORE, DataError, SettingsError
 
-STAGES = {"classifier", "class_maps", "superpixels", "region_features", "clustering", "segmentation", "predictions"}
+FIRST_STAGES = {"classifier", "class_maps", "superpixels", "seeds", "region_features"}
+STAGES = FIRST_STAGES | {"clustering", "segmentation", "predictions"}
 
 
 def everything(experiment):
@@ -21,7 +22,7 @@ def everything(experiment):
     stages = experiment.main
     folder = stages.predictions_artefact("test").folder
     return {
-        "seeds": stages.seeds("patches"),
+        "seeds": stages.seeds(where="patches"),
         **{variant: np.stack(stages.rounds(variant)) for variant in stages.role.variants},
         **{path.name: read_label_map(path, stages.label_space) for path in sorted(folder.glob("*.png"))},
         "losses": np.array(stages.segmentation_training()),
@@ -50,16 +51,21 @@ def test_region_labels_cover_all_regions_of_all_pictures(finished):
     for variant in stages.role.variants:
         assert len(stages.rounds(variant)) == 2
         assert all(labels.shape == (count,) for labels in stages.rounds(variant))
-    for where in ("whole", "patches"):
-        assert (stages.seeds(where) != IGNORE).all()  # every region takes its hottest tag
-    sparse = stages.seeds("patches", "paper_rules")
+    for where in ("whole", "patches", "dense"):
+        assert (stages.seeds(where=where) != IGNORE).all()  # every region takes its hottest tag
+    sparse = stages.seeds("paper_rules")
     assert 0 < (sparse == IGNORE).mean() < 1
 
 
 def test_labels_are_tags_of_their_picture(finished):
     stages = finished.main
     owner = np.repeat(np.arange(3), stages.features().counts)
-    for labels in (stages.seeds("patches"), stages.seeds("whole"), *stages.rounds(), *stages.rounds("paper_rules")):
+    for labels in (
+        stages.seeds(where="patches"),
+        stages.seeds(where="whole"),
+        *stages.rounds(),
+        *stages.rounds("paper_rules"),
+    ):
         assert stages.tags[owner, labels].all()
 
 
@@ -155,8 +161,8 @@ def written(experiment):
     ("name", "done"),
     [
         ("superpixels", {"classifier"}),
-        ("cluster", STAGES - {"clustering", "segmentation", "predictions"}),
-        ("train_segmentation", STAGES - {"segmentation", "predictions"}),
+        ("cluster", FIRST_STAGES),
+        ("train_segmentation", FIRST_STAGES | {"clustering"}),
     ],
 )
 def test_a_run_killed_in_a_stage_goes_on_from_the_last_finished_one(
@@ -219,7 +225,7 @@ def test_a_changed_setting_remakes_only_what_follows(open_tiny, finished):
     said.clear()
     superpixels = replace(stages.role.superpixels, scale=80.0)
     open_tiny(finished.places.build, said, role=replace(stages.role, superpixels=superpixels)).main.rounds()
-    assert sorted(started(said)) == ["clustering", "region_features", "superpixels"]
+    assert sorted(started(said)) == ["clustering", "region_features", "seeds", "superpixels"]
 
 
 def test_variants_share_what_they_have_in_common(finished):
@@ -227,7 +233,7 @@ def test_variants_share_what_they_have_in_common(finished):
     made = [artefact.stage for artefact in finished.store.used]
     assert made.count("region_features") == 2  # mean and masked RoI
     assert made.count("classifier") == made.count("superpixels") == 1
-    assert np.array_equal(stages.seeds("patches"), stages.seeds("patches", "no_center_loss"))
+    assert np.array_equal(stages.seeds(), stages.seeds("no_center_loss"))
     with_loss, without = (stages.clustering_training(variant)[0] for variant in ("default", "no_center_loss"))
     assert with_loss["losses"] == without["losses"]
 
@@ -241,9 +247,14 @@ def test_unknown_roles_and_variants_are_answered_with_the_known(finished):
     with pytest.raises(SettingsError, match="camvid has no variant 'no_centre_loss', only default, no_center_loss"):
         finished.main.rounds("no_centre_loss")
     with pytest.raises(SettingsError, match="camvid has no variant 'paper'"):
-        finished.main.seeds("patches", "paper")
+        finished.main.seeds("paper")
     with pytest.raises(SettingsError, match="camvid has no variant 'paper'"):
         finished.main.heat_map(0, "patches", "paper")
+
+
+def test_unknown_localisations_are_answered_with_the_known(finished):
+    with pytest.raises(SettingsError, match="camvid has no localisation 'patch', only whole, patches, dense"):
+        finished.main.seeds(where="patch")
 
 
 def test_an_unknown_profile_is_refused(tmp_path):
@@ -264,7 +275,7 @@ def test_training_pictures_without_tags_are_refused(open_tiny, tmp_path, monkeyp
     read = pipeline.read_scenes
     monkeypatch.setattr(pipeline, "read_scenes", lambda *arguments: replace(read(*arguments), tags=None))
     with pytest.raises(DataError, match=r"the training pictures of .* have no tags; the method starts from them"):
-        open_tiny(tmp_path).main.seeds("patches")
+        open_tiny(tmp_path).main.seeds()
 
 
 # ------------------------------------------------------------------------------------------------------------- places

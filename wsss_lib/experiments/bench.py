@@ -1,8 +1,8 @@
 """The speeds that the project promises, measured on this machine.
 
 Both sides of a comparison run in turn, and what is reported is the median of the pairs' ratios: a machine that is busy
-slows both, so a ratio holds where a time would not. Everything runs on one thread: several that wait for each other on
-a busy machine vary more than what is asked for. Nothing here is a test; a row that misses its target says so.
+slows both, so a ratio holds where a time would not. All but the class maps run on one thread: threads that wait for
+each other on a busy machine vary more than what is asked for. Nothing here is a test; a row that misses says so.
 """
 
 import copy
@@ -65,18 +65,20 @@ def main(places: Places | None = None) -> None:
     """Measure and print everything, a row as soon as it is known; takes about a minute."""
     places = places or Places.from_environment()
     compute = choose_compute()
+    scenes = pictures(places.data)
+    print(f"{torch.get_num_threads()} threads, {compute.describe()}, {len(scenes)} pictures")
+    print(f"{'what':<78} {'measured':<19} target", flush=True)
+    for row in chain(cam_rows(scenes.image(0), compute), on_one_thread(scenes, compute)):
+        print(row, flush=True)
+
+
+def on_one_thread(scenes: SceneSet, compute: Compute) -> Iterator[Row]:
+    """All rows that say nothing about threads."""
     with one_thread():
-        scenes = pictures(places.data)
-        print(f"one thread, {compute.describe()}; {len(scenes)} pictures of {scenes.label_space.name}")
-        print(f"{'what':<78} {'measured':<19} target", flush=True)
-        for row in chain(
-            superpixel_rows(scenes),
-            pooling_rows(),
-            cam_rows(scenes.image(0), compute),
-            training_rows(compute),
-            toy_rows(),
-        ):
-            print(row, flush=True)
+        yield from superpixel_rows(scenes)
+        yield from pooling_rows()
+        yield from training_rows(compute)
+        yield from toy_rows()
 
 
 # ---------------------------------------------------------------------------------------------------------- measuring
@@ -210,7 +212,10 @@ def loop_on_picture(
 def cam_rows(
     image: Image, compute: Compute, backbone: str = "mobilenet_v2", side: int = 224, repeats: int = 5
 ) -> Iterator[Row | str]:
-    """CAMs of all classes on 12 patches in one batch, against torch-cam asked for one class, patch by patch."""
+    """CAMs of all classes on 12 patches in one batch, against torch-cam asked for one class, patch by patch.
+
+    On all threads: that a batch fills them is a part of the gain.
+    """
     try:
         from torchcam.methods import CAM
     except ImportError:

@@ -3,12 +3,15 @@
 Measuring is the only place where label maps of the target data are read, besides the tags that come from them.
 """
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from wsss_lib.clustering.rounds import Labels
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.evaluation.confusion import ConfusionMatrix, confusion_matrix
 from wsss_lib.evaluation.references import constant_matrix, fit_table, label_histogram, predict_table
@@ -16,7 +19,7 @@ from wsss_lib.evaluation.scores import scores, scores_table
 from wsss_lib.experiments.files import load_arrays, save_arrays
 from wsss_lib.experiments.pipeline import Experiment, Stages
 from wsss_lib.experiments.store import Artefact
-from wsss_lib.vocabulary import LabelMap, SceneSet
+from wsss_lib.vocabulary import Image, LabelMap, SceneSet
 
 
 def all_scores(experiment: Experiment) -> pd.DataFrame:
@@ -81,31 +84,41 @@ def segmentation_scores(stages: Stages) -> pd.DataFrame:
 
 
 def reference_scores(stages: Stages) -> pd.DataFrame:
-    """What a number means: the two best constant predictors, and a (row, column, colour) table learnt from labels."""
+    """What a number means: two constant predictors, and a table of (row, column, colour) learnt from labels.
+
+    The constants are the two most frequent classes of the training pictures, on every split.
+    """
     train, space = stages.scenes("train"), stages.label_space
     if train.label_map is None:
         return pd.DataFrame()
-    table = fit_table(_images(train), _label_maps(train), len(space))
+    frequent = np.argsort(label_histogram(_label_maps(train), len(space)))[::-1][:2]
     rows = []
     for split in ("train", "val", "test"):
         scenes = stages.scenes(split)
         if scenes.label_map is None:
             continue
         histogram = label_histogram(_label_maps(scenes), len(space))
-        for index in np.argsort(histogram)[::-1][:2]:
+        for index in frequent:
             matrix, name = constant_matrix(histogram, int(index)), f"constant: {space.classes[index]}"
             rows.append(_score(stages, matrix, split, "reference", "", -1, system=name))
-        guessed = ((predict_table(table, scenes.image(i)), scenes.label_map(i)) for i in range(len(scenes)))
-        matrix = confusion_matrix(guessed, len(space))
+        matrix = _kept_confusion(stages, scenes, "colour table", train.fingerprint, partial(_guesses, stages, scenes))
         rows.append(_score(stages, matrix, split, "reference", "", -1, system="colour and position table"))
     return pd.concat(rows, ignore_index=True)
 
 
-def label_confusion(stages: Stages, labels: np.ndarray) -> ConfusionMatrix:
+def _guesses(stages: Stages, scenes: SceneSet) -> Iterator[LabelMap]:
+    train = stages.scenes("train")
+    table = fit_table(_images(train), _label_maps(train), len(stages.label_space))
+    return (predict_table(table, image) for image in _images(scenes))
+
+
+def label_confusion(stages: Stages, labels: Labels) -> ConfusionMatrix:
     """Region labels against the training label maps; unlabelled pixels count as misses."""
-    scenes = stages.scenes("train")
-    pairs = zip(stages.label_maps(labels), _label_maps(scenes), strict=True)
-    return confusion_matrix(pairs, len(stages.label_space))
+    regions = stages.regions_artefact.key
+    digest = hashlib.sha256(labels.tobytes()).hexdigest()
+    return _kept_confusion(
+        stages, stages.scenes("train"), "region labels", f"{regions} {digest}", lambda: iter(stages.label_maps(labels))
+    )
 
 
 def prediction_confusion(stages: Stages, split: str, seed: int) -> ConfusionMatrix | None:
@@ -117,13 +130,24 @@ def prediction_confusion(stages: Stages, split: str, seed: int) -> ConfusionMatr
     scenes = stages.scenes(split)
     if scenes.label_map is None:
         return None
+    return _kept_confusion(stages, scenes, "predictions", predictions, lambda: predicted(stages, predictions, scenes))
+
+
+def _kept_confusion(
+    stages: Stages,
+    scenes: SceneSet,
+    what: str,
+    source: Artefact | str,
+    label_maps: Callable[[], Iterator[LabelMap]],
+) -> ConfusionMatrix:
+    """A confusion matrix from the store; label maps are only made and compared if it is not there yet."""
 
     def make(folder: Path) -> None:
-        pairs = zip(predicted(stages, predictions, scenes), _label_maps(scenes), strict=True)
+        pairs = zip(label_maps(), _label_maps(scenes), strict=True)
         save_arrays(folder / "confusion.npz", {"matrix": confusion_matrix(pairs, len(stages.label_space))})
 
-    inputs = {"predictions": predictions, "labels": scenes.fingerprint}
-    measured = stages.experiment.store.artefact("confusion", params={"split": split}, inputs=inputs, make=make)
+    inputs = {"source": source, "labels": scenes.fingerprint}
+    measured = stages.experiment.store.artefact("confusion", params={"of": what}, inputs=inputs, make=make)
     return load_arrays(measured.folder / "confusion.npz")["matrix"]
 
 
@@ -133,7 +157,7 @@ def predicted(stages: Stages, predictions: Artefact, scenes: SceneSet) -> Iterat
         yield read_label_map(predictions.folder / f"{name}.png", stages.label_space)
 
 
-def _images(scenes: SceneSet) -> Iterable:
+def _images(scenes: SceneSet) -> Iterator[Image]:
     return (scenes.image(i) for i in range(len(scenes)))
 
 

@@ -163,8 +163,8 @@ class Stages:
 
     # -------------------------------------------------------------------------------------- superpixels, heat, seeds
 
-    @lru_cache(maxsize=64)  # noqa: B019
-    def regions(self) -> list[RegionMap]:
+    @property
+    def regions_artefact(self) -> Artefact:
         """Superpixels of every training picture."""
         scenes = self.scenes("train")
 
@@ -172,10 +172,12 @@ class Stages:
             maps = [superpixels(scenes.image(i), self.role.superpixels) for i in range(len(scenes))]
             save_arrays(folder / "regions.npz", {f"{i:05d}": each.astype(np.uint16) for i, each in enumerate(maps)})
 
-        artefact = self._artefact(
-            "superpixels", {"config": self.role.superpixels}, {"pictures": scenes.fingerprint}, make
-        )
-        arrays = load_arrays(artefact.folder / "regions.npz")
+        return self._artefact("superpixels", {"config": self.role.superpixels}, {"pictures": scenes.fingerprint}, make)
+
+    @lru_cache(maxsize=64)  # noqa: B019
+    def regions(self) -> list[RegionMap]:
+        """Superpixels of every training picture."""
+        arrays = load_arrays(self.regions_artefact.folder / "regions.npz")
         return [arrays[name].astype(np.int32) for name in sorted(arrays)]
 
     def localization(self, where: str) -> LocalizationConfig:
@@ -201,13 +203,20 @@ class Stages:
 
     @lru_cache(maxsize=64)  # noqa: B019
     def _seeds(self, where: str, variant: str, seed: int) -> tuple[Labels, Certainty]:
-        maps, rule = self._class_maps(where, seed), self._variant(variant)
-        chosen = []
-        for index, regions in enumerate(self.regions()):
-            heat = self._heat(torch.from_numpy(maps[index].astype(np.float32)), index, rule, seed)
-            chosen.append(choose_seeds(mean_pool(heat, regions).numpy(), self.tags[index], rule.seeds))
-        labels, certainty = zip(*chosen, strict=True)
-        return np.concatenate(labels), np.concatenate(certainty)
+        rule, regions = self._variant(variant), self.regions_artefact
+
+        def make(folder: Path) -> None:
+            maps, chosen = self._class_maps(where, seed), []
+            for index, each in enumerate(self.regions()):
+                heat = self._heat(torch.from_numpy(maps[index].astype(np.float32)), index, rule, seed)
+                chosen.append(choose_seeds(mean_pool(heat, each).numpy(), self.tags[index], rule.seeds))
+            labels, certainty = (np.concatenate(parts) for parts in zip(*chosen, strict=True))
+            save_arrays(folder / "seeds.npz", {"labels": labels, "certainty": certainty})
+
+        params = {"heat": rule.heat, "rule": rule.seeds}
+        inputs = {"class_maps": self._class_maps_artefact(where, seed), "regions": regions}
+        arrays = load_arrays(self._artefact("seeds", params, inputs, make).folder / "seeds.npz")
+        return arrays["labels"], arrays["certainty"]
 
     def _heat(self, maps, index: int, variant: Variant, seed: int):
         bias = self.classifier(seed).linear.bias
@@ -219,25 +228,21 @@ class Stages:
 
     @lru_cache(maxsize=64)  # noqa: B019
     def _class_maps(self, where: str, seed: int) -> Float[np.ndarray, "picture simple rows columns"]:
-        config = self.localization(where)
-        scenes = self.scenes("train")
-        trained = self.classifier_artefact(seed)
+        return np.load(self._class_maps_artefact(where, seed).folder / "maps.npy", mmap_mode="r")
+
+    def _class_maps_artefact(self, where: str, seed: int) -> Artefact:
+        config, scenes = self.localization(where), self.scenes("train")
 
         def make(folder: Path) -> None:
-            say = self._progress(f"class maps, {where}")
-            maps = []
+            classifier, say, maps = self.classifier(seed), self._progress(f"class maps, {where}"), []
             for i in range(len(scenes)):
-                maps.append(
-                    class_maps(self.classifier(seed), scenes.image(i), config, compute=self.compute).half().numpy()
-                )
+                maps.append(class_maps(classifier, scenes.image(i), config, compute=self.compute).half().numpy())
                 if (i + 1) % 50 == 0:
                     say(f"picture {i + 1}/{len(scenes)}")
             np.save(folder / "maps.npy", np.stack(maps))
 
-        inputs = {"classifier": trained, "pictures": scenes.fingerprint}
-        return np.load(
-            self._artefact("class_maps", {"config": config}, inputs, make).folder / "maps.npy", mmap_mode="r"
-        )
+        inputs = {"classifier": self.classifier_artefact(seed), "pictures": scenes.fingerprint}
+        return self._artefact("class_maps", {"config": config}, inputs, make)
 
     # ------------------------------------------------------------------------------------- region features, clustering
 

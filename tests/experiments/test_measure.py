@@ -1,0 +1,123 @@
+"""Measuring: a tidy table of everything, with scores that are known for perfect and for empty labels."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from wsss_lib.experiments import pipeline
+from wsss_lib.experiments.measure import (
+    all_scores,
+    distinct_seed_rules,
+    label_confusion,
+    prediction_confusion,
+    reference_scores,
+    role_scores,
+    segmentation_scores,
+)
+from wsss_lib.regions.superpixels import oracle_label_map, region_majority
+from wsss_lib.vocabulary import IGNORE
+
+
+@pytest.fixture(scope="module")
+def table(finished):
+    return all_scores(finished)
+
+
+def rows(table, **chosen):
+    for name, value in chosen.items():
+        table = table[table[name] == value]
+    return table
+
+
+def test_every_stage_of_every_variant_is_scored_once(table, finished):
+    keys = ["dataset", "split", "system", "stage", "variant", "network", "seed", "metric", "target"]
+    assert not table.duplicated(keys).any()
+    means = rows(table, metric="miou_class", system="ours")
+    scored = set(zip(means["split"], means["stage"], means["variant"], strict=True))
+    rounds = {("train", f"round_{k}", variant) for k in (1, 2) for variant in finished.main.role.variants}
+    predicted = {(split, "segmentation", "default") for split in ("train", "val", "test")}
+    seeds = {("train", stage, "default") for stage in ("seeds_whole", "seeds_patch", "seeds_dense", "seeds")}
+    assert rounds | predicted | seeds <= scored
+
+
+def test_scores_are_percent_and_a_mean_over_the_classes_that_are_there(table):
+    assert table["value"].dropna().between(0, 100).all()
+    some = rows(table, stage="round_1", variant="default", split="train")
+    classes = rows(some, metric="iou")["value"].to_numpy()
+    assert rows(some, metric="miou_class")["value"].item() == pytest.approx(np.nanmean(classes))
+
+
+def test_reference_rows_stand_beside_ours(table):
+    systems = set(rows(table, stage="reference", split="test")["system"])
+    assert "colour and position table" in systems
+    assert len([name for name in systems if name.startswith("constant: ")]) == 2
+    constant = rows(table, stage="reference", split="test", metric="predicted_share")
+    for name in systems - {"colour and position table"}:
+        shares = rows(constant, system=name)
+        assert rows(shares, target=name.removeprefix("constant: "))["value"].item() == pytest.approx(100)
+
+
+def test_the_best_labels_score_as_the_oracle(finished):
+    """Every region with the majority of its true labels: the matrix is that of the oracle's label maps."""
+    stages = finished.main
+    scenes, space = stages.scenes("train"), stages.label_space
+    truths = [scenes.label_map(i) for i in range(3)]
+    pairs = list(zip(truths, stages.regions(), strict=True))
+    best = np.concatenate([region_majority(truth, regions, len(space)) for truth, regions in pairs])
+    matrix = label_confusion(stages, best)
+    hits = sum(
+        (oracle_label_map(truth, regions, len(space)) == truth)[truth != IGNORE].sum() for truth, regions in pairs
+    )
+    assert np.trace(matrix) == hits
+    assert matrix.sum() == sum((truth != IGNORE).sum() for truth in truths)
+
+
+def test_open_regions_are_misses(finished):
+    stages = finished.main
+    nothing = np.full(int(stages.features().counts.sum()), IGNORE, np.uint8)
+    matrix = label_confusion(stages, nothing)
+    assert matrix[:, :-1].sum() == 0
+    assert matrix[:, -1].sum() == sum((stages.scenes().label_map(i) != IGNORE).sum() for i in range(3))
+
+
+def test_variants_with_the_same_seeds_are_measured_once(finished):
+    assert distinct_seed_rules(finished.main) == ["default", "paper_rules"]
+
+
+def test_a_second_measuring_computes_nothing_new(open_tiny, finished, table):
+    said = []
+    again = all_scores(open_tiny(finished.places.build, said))
+    assert said == []
+    assert again.equals(table)
+
+
+def test_a_split_without_labels_is_predicted_but_not_scored(open_tiny, tmp_path, monkeypatch):
+    read = pipeline.read_scenes
+
+    def without_test_labels(source, split, data):
+        scenes = read(source, split, data)
+        return replace(scenes, label_map=None) if split == "test" else scenes
+
+    monkeypatch.setattr(pipeline, "read_scenes", without_test_labels)
+    stages = open_tiny(tmp_path).main
+    assert prediction_confusion(stages, "test", 0) is None
+    assert len(list(stages.predictions_artefact("test").folder.glob("*.png"))) == 2
+    assert set(segmentation_scores(stages)["split"]) == {"train", "val"}
+    assert set(reference_scores(stages)["split"]) == {"train", "val"}
+
+
+def test_labels_are_for_measuring_only(open_tiny, finished, tmp_path, monkeypatch):
+    """With every label map of every split destroyed, but the tags as they were, the results are the same."""
+    read = pipeline.read_scenes
+
+    def destroyed(source, split, data):
+        return replace(read(source, split, data), label_map=lambda _: np.zeros((48, 64), np.uint8))
+
+    monkeypatch.setattr(pipeline, "read_scenes", destroyed)
+    stages = open_tiny(tmp_path).main
+    for variant in ("default", "paper_rules"):
+        for ours, expected in zip(stages.rounds(variant), finished.main.rounds(variant), strict=True):
+            np.testing.assert_array_equal(ours, expected)
+    assert stages.segmentation_training() == finished.main.segmentation_training()
+    assert len(role_scores(stages)) > 0

@@ -1,0 +1,140 @@
+"""Profiles as data: every setting fits the networks and pictures it is for, and wrong names are answered."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from wsss_lib.classification.backbones import BACKBONES
+from wsss_lib.data.label_spaces import LABEL_SPACES
+from wsss_lib.experiments.profiles import PROFILES, SMOKE, TOY, Profile, Role, load_profile
+from wsss_lib.experiments.store import plain
+from wsss_lib.localization.patches import fitting_size
+from wsss_lib.segmentation.networks import NETWORKS
+from wsss_lib.vocabulary import SettingsError
+
+ROLES = [pytest.param(role, id=f"{p.name}-{name}") for p in PROFILES.values() for name, role in p.roles.items()]
+
+
+def outline(builder, *arguments):
+    """A network without memory for its weights."""
+    with torch.device("meta"):
+        return builder(*arguments)
+
+
+# ------------------------------------------------------------------------------------------------------ known answers
+
+
+def test_the_profiles_by_name():
+    assert set(PROFILES) == {"smoke", "toy", "camvid", "paper"}
+    assert all(load_profile(name).name == name for name in PROFILES)
+
+
+def test_what_plays_the_papers_data_sets():
+    assert list(TOY.roles) == list(SMOKE.roles) == ["cityscapes", "camvid", "voc"]
+    assert TOY.main.dataset == "cityscapes"
+    assert PROFILES["camvid"].main.dataset == PROFILES["paper"].main.dataset == "camvid"
+    assert [name for name, profile in PROFILES.items() if not profile.needs_data] == ["smoke", "toy"]
+
+
+def test_the_papers_numbers():
+    """Grids 4 x 3 on CamVid and 4 x 2 on Cityscapes, three rounds, a weight of 0.001, three seeds of the toy."""
+    assert (TOY.roles["cityscapes"].patches.columns, TOY.roles["cityscapes"].patches.rows) == (4, 2)
+    for profile in PROFILES.values():
+        camvid = profile.roles["camvid"]
+        assert (camvid.patches.columns, camvid.patches.rows) == (4, 3)
+        assert (camvid.variants["default"].clustering.rounds, camvid.whole.columns) == (3, 1)
+        assert camvid.variants["default"].clustering.center_weight == 0.001
+    assert TOY.main.clustering_seeds == (0, 1, 2)
+
+
+def test_the_smoke_profile_is_the_toy_but_smaller():
+    for name, role in SMOKE.roles.items():
+        toy = TOY.roles[name]
+        assert role.variants.keys() == toy.variants.keys()
+        assert (role.patches, role.superpixels) == (toy.patches, toy.superpixels)
+        assert sum(role.source.counts) < sum(toy.source.counts)
+
+
+# ------------------------------------------------------------------------------------------------- settings that fit
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_sizes_fit_the_stride_of_the_network(role: Role):
+    """Where corners of grid and picture must coincide, sizes are stride * n + 1; others would be changed silently."""
+    backbone = outline(BACKBONES[role.classifier.backbone])
+    for config in filter(None, (role.whole, role.patches, role.dense)):
+        assert fitting_size(config.patch_size, 1.0, backbone) == config.patch_size
+    if backbone.align_corners:
+        for variant in role.variants.values():
+            assert [side % backbone.stride for side in variant.features.size] == [1, 1]
+    network = outline(NETWORKS[role.segmentation.network], 3)
+    assert [side % network.backbone.stride for side in role.segmentation.input_size] == [1, 1]
+    assert network.backbone.align_corners
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_layers_exist_and_label_spaces_are_known(role: Role):
+    assert role.source.label_space in LABEL_SPACES
+    backbone = outline(BACKBONES[role.classifier.backbone]).eval()
+    for variant in role.variants.values():
+        maps = list(backbone.maps(torch.empty(1, 3, 33, 33, device="meta"), variant.features.layers))
+        assert len(maps) == max(1, len(variant.features.layers))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_ablation_differs_in_the_centre_loss_alone(role: Role):
+    if "no_center_loss" not in role.variants:
+        assert role.dataset == "voc"
+        return
+    default, without = role.variants["default"], role.variants["no_center_loss"]
+    assert without.clustering.center_weight == 0 < default.clustering.center_weight
+    weight = default.clustering.center_weight
+    assert replace(without, clustering=replace(without.clustering, center_weight=weight)) == default
+
+
+@pytest.mark.parametrize("name", ["toy", "camvid"])
+def test_the_literal_rules_are_kept_beside_the_default(name):
+    variants = PROFILES[name].roles["camvid"].variants
+    literal = variants["paper_rules"]
+    assert (literal.where, literal.heat, literal.seeds.rule) == ("patches", "maximum", "hottest")
+    assert literal.features.pooling == "masked_roi"
+    assert literal.clustering.certain == (1.0,)
+    assert variants["default"].features.pooling == "mean"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_setting_can_be_a_key_of_the_store(role: Role):
+    for config in (role.classifier, role.whole, role.superpixels, role.segmentation, *role.variants.values()):
+        assert plain(config)["type"] == type(config).__name__
+
+
+# ---------------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("camvit", "camvid"), ("Toy", "toy"), ("papers", "paper")])
+def test_an_unknown_profile_is_answered_with_the_nearest(name, nearest):
+    with pytest.raises(SettingsError, match=f"no profile named '{name}'; did you mean '{nearest}'"):
+        load_profile(name)
+
+
+def test_a_name_like_no_other_is_answered_with_all():
+    with pytest.raises(SettingsError, match=r"\(known: camvid, paper, smoke, toy\)"):
+        load_profile("zzz")
+
+
+def test_impossible_roles_are_refused():
+    role = SMOKE.roles["camvid"]
+    with pytest.raises(SettingsError, match="the first variant of role camvid must be called default"):
+        replace(role, variants={"paper_rules": role.variants["paper_rules"]})
+    with pytest.raises(SettingsError, match="segmentation_seeds of role camvid must be among its clustering_seeds"):
+        replace(role, clustering_seeds=(0, 1), segmentation_seeds=(2,))
+    with pytest.raises(SettingsError, match="must be among its clustering_seeds"):
+        replace(role, clustering_seeds=(), segmentation_seeds=())
+    with pytest.raises(SettingsError, match="takes seeds from dense maps but has no dense localisation"):
+        replace(role, dense=None)
+
+
+def test_the_main_role_is_cityscapes_where_it_is_played():
+    roles = {name: SMOKE.roles[name] for name in ("voc", "camvid")}
+    assert Profile(name="two", summary="", needs_data=False, roles=roles).main.dataset == "camvid"
