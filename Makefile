@@ -24,7 +24,7 @@ reproduce: $(INSTALLED)  ## every table and figure, then the verdict (PROFILE=to
 	$(WSSS) reproduce $(WHERE)
 
 test: lint  ## lint, types, import contract, unit tests, and the notebooks at their smallest size
-	rm -rf build/test && OMP_NUM_THREADS=1 WSSS_PROFILE=smoke WSSS_BUILD="$(CURDIR)/build/test" $(BIN)/pytest -n $(WORKERS) --dist loadscope --nbval-lax --nbval-current-env tests notebooks
+	rm -rf build/test && OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive WSSS_PROFILE=smoke WSSS_BUILD="$(CURDIR)/build/test" $(BIN)/pytest -n $(WORKERS) --dist loadscope --nbval-lax --nbval-current-env tests notebooks
 
 lab: $(INSTALLED)  ## JupyterLab on the notebooks
 	$(WSSS) lab $(WHERE)

@@ -8,7 +8,7 @@ from wsss_lib.experiments.profiles import Source
 from wsss_lib.vocabulary import DataError
 
 STREETS = Source(
-    reader="toy_streets", label_space="camvid", size=(64, 48), counts=(3, 2, 1), simple_count=2, simple_size=(32, 24)
+    reader="toy_streets", label_space="camvid", size=(64, 48), counts=(3, 2, 1), simple_count=2, simple_size=(40, 32)
 )
 SCENES = Source(reader="toy_scenes", label_space="toy_scenes", size=(40, 32), counts=(3, 2, 1))
 
@@ -30,7 +30,7 @@ def test_reading_twice_gives_the_same_pictures():
 def test_simple_pictures_of_the_toy():
     simple = read_simple(STREETS, None)
     assert np.bincount(simple.labels).tolist() == [2] * len(simple.classes)
-    assert simple.image(0).shape == (24, 32, 3)
+    assert simple.image(0).shape == (32, 40, 3)
     assert simple.label_space.name == "camvid"
 
 

@@ -22,6 +22,8 @@ def kernel_environment(places: Places, *, used_log: Path | None = None) -> dict[
         "PYTHONHASHSEED": "0",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(physical_cores()),
+        # Threads that wait by spinning take the processor from those they wait for as soon as the machine is shared.
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive"),
         "SOURCE_DATE_EPOCH": _FIRST_ZIP_DATE,
         # "agg" would keep the figures out of the executed copy; this one needs no display either.
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",

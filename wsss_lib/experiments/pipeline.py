@@ -78,8 +78,8 @@ class Experiment:
 class Stages:
     """Every stage of the method on one role.
 
-    What a method returns is kept in memory (arrays are memory-mapped where they are large), as long as the process
-    lives: a notebook asks for the same things many times.
+    What a method returns is kept in memory as long as the process lives: a notebook asks for the same things many
+    times, and disk caches are not to be relied on.
     """
 
     def __init__(self, role: Role, experiment: Experiment) -> None:
@@ -228,7 +228,7 @@ class Stages:
 
     @lru_cache(maxsize=64)  # noqa: B019
     def _class_maps(self, where: str, seed: int) -> Float[np.ndarray, "picture simple rows columns"]:
-        return np.load(self._class_maps_artefact(where, seed).folder / "maps.npy", mmap_mode="r")
+        return np.load(self._class_maps_artefact(where, seed).folder / "maps.npy")
 
     def _class_maps_artefact(self, where: str, seed: int) -> Artefact:
         config, scenes = self.localization(where), self.scenes("train")
@@ -268,7 +268,7 @@ class Stages:
 
         params = {"config": config, "superpixels": self.role.superpixels}
         artefact = self._artefact("region_features", params, {"network": network, "pictures": scenes.fingerprint}, make)
-        array = np.load(artefact.folder / "features.npy", mmap_mode="r")
+        array = np.load(artefact.folder / "features.npy")
         counts = np.array([int(each.max()) + 1 for each in regions])
         return MeanPooled(array, counts) if config.pooling == "mean" else MaskedRoi(array, regions, counts)
 
