@@ -197,16 +197,16 @@ def test_a_stage_killed_within_goes_on_from_its_checkpoint(open_tiny, finished, 
     }
     for before in {"classifier": [], "clustering": ["classifier"], "segmentation": ["clustering"]}[stage]:
         make[before]()
-    prefetch = loop._prefetch
+    batches = loop._batches
 
-    def dies(batch, start, stop):
-        for step, values in prefetch(batch, start, stop):
+    def dies(batch, start, stop, *, ahead):
+        for step, values in batches(batch, start, stop, ahead=ahead):
             if step == 3:
                 raise KeyboardInterrupt
             yield step, values
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_prefetch", dies)
+        patch.setattr(loop, "_batches", dies)
         with pytest.raises(KeyboardInterrupt):
             make[stage]()
     assert list((stages.experiment.places.store / stage).rglob("*.pt"))

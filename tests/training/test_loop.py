@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from wsss_lib.training.compute import choose_compute
-from wsss_lib.training.loop import DivergedError, TrainingConfig, make_optimizer, train
+from wsss_lib.training.loop import DivergedError, TrainingConfig, _batches, make_optimizer, train
 from wsss_lib.vocabulary import SettingsError
 
 CPU = choose_compute("cpu", "float32")
@@ -96,3 +96,9 @@ def test_bad_settings_are_refused(field, value):
 def test_unknown_device_is_refused():
     with pytest.raises(SettingsError, match="cpu or cuda"):
         choose_compute("tpu")
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 5), (3, 5), (5, 5)])
+def test_batches_prepared_ahead_are_the_same(start, stop):
+    inline, ahead = (list(_batches(lambda step: step**2, start, stop, ahead=ahead)) for ahead in (False, True))
+    assert inline == ahead == [(step, step**2) for step in range(start, stop)]

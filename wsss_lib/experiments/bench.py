@@ -280,6 +280,14 @@ def bare_loop(
 
 
 def toy_rows(count: int = 20, repeats: int = 3) -> Iterator[Row]:
-    """Toy streets drawn per second, at their default size, in one process."""
-    taken = statistics.median(seconds(lambda: toy_streets(CAMVID, "train", count=count)) for _ in range(repeats))
-    yield Row(what="toy streets drawn per second, 240 x 180", value=count / taken, unit="pictures", target=20)
+    """Toy streets of the default size drawn per second, in one process.
+
+    There is nothing to compare with, so processor time counts: what the process waits for others is left out.
+    """
+    taken = []
+    for _ in range(repeats):
+        start = time.process_time()
+        toy_streets(CAMVID, "train", count=count)
+        taken.append(time.process_time() - start)
+    rate = count / statistics.median(taken)
+    yield Row(what="toy streets drawn per second, 240 x 180", value=rate, unit="pictures", target=20)

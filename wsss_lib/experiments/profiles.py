@@ -328,8 +328,8 @@ CAMVID = Profile(
             segmentation=SegmentationConfig(
                 network="largefov_mobilenet_v2",
                 weights=_MOBILENET,
-                input_size=(481, 361),
-                crop_size=(481, 361),
+                input_size=(481, 369),
+                crop_size=(481, 369),
                 scale_range=(0.75, 1.5),
                 label_stride=4,
                 training=TrainingConfig(steps=552, batch_size=8, learning_rate=0.01, head_factor=5),

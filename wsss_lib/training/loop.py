@@ -117,7 +117,7 @@ def train(
         torch.manual_seed(seed)
         losses = _resume(checkpoint, model, optimizer, scheduler, compute)
         model.train()
-        for step, values in _prefetch(batch, len(losses), config.steps):
+        for step, values in _batches(batch, len(losses), config.steps, ahead=compute.device.type == "cuda"):
             with compute.autocast():
                 value = loss(values)
             optimizer.zero_grad(set_to_none=True)
@@ -138,14 +138,22 @@ def train(
     return losses
 
 
-def _prefetch(batch: Callable[[int], Batch], start: int, stop: int) -> Iterator[tuple[int, Batch]]:
-    """Prepare the next batch in a thread while the current one is trained on."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        waiting = pool.submit(batch, start) if start < stop else None
+def _batches(batch: Callable[[int], Batch], start: int, stop: int, *, ahead: bool) -> Iterator[tuple[int, Batch]]:
+    """The batches of the steps, each prepared in a thread while the one before it is trained on, if ``ahead``.
+
+    That pays on a GPU only. On the processor the thread would bring an OpenMP pool of its own, and two pools on the
+    same cores wait for each other: a step of the region network took twice as long.
+    """
+    if not ahead:
         for step in range(start, stop):
-            assert waiting is not None
-            values = waiting.result()
-            waiting = pool.submit(batch, step + 1) if step + 1 < stop else None
+            yield step, batch(step)
+        return
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = [pool.submit(batch, start)] if start < stop else []
+        for step in range(start, stop):
+            values = waiting.pop().result()
+            if step + 1 < stop:
+                waiting.append(pool.submit(batch, step + 1))
             yield step, values
 
 
