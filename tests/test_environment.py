@@ -1,5 +1,6 @@
 """One environment, said three times: pyproject.toml is the source, the lock and environment.yml must agree with it."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -98,7 +99,9 @@ def clone(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True)
+    """A make of its own, also when the tests run inside one: it would add its lines about entering folders."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def test_fresh_clone_installs_from_the_lock_before_it_runs(clone: Path):
