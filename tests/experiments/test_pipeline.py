@@ -1,6 +1,7 @@
 """The stages in order: made once, gone on with after a kill, remade only where something changed."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -291,3 +292,16 @@ def test_costly_variants_are_not_repeated(open_tiny, finished, tmp_path):
     stages = open_tiny(tmp_path, role=role).main
     assert stages.variant_seeds("default") == stages.variant_seeds("no_center_loss") == (0, 1, 2)
     assert stages.variant_seeds("paper_rules") == (0,)
+
+
+def test_weights_files_of_one_name_are_told_apart(tiny, tmp_path):
+    """Another file in another folder must not find the results of the first."""
+    fingerprints = []
+    for folder, content in (("a", b"one"), ("b", b"two"), ("c", b"one")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "net.safetensors").write_bytes(content)
+        places = SimpleNamespace(weights=tmp_path / folder)
+        stages = pipeline.Stages(tiny, SimpleNamespace(places=places, compute=None))
+        fingerprints.append(stages._weights_fingerprint("net.safetensors"))
+    assert fingerprints[0] == fingerprints[2] != fingerprints[1]
+    assert stages._weights_fingerprint("none") == "none"

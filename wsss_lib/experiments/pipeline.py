@@ -30,7 +30,7 @@ from wsss_lib.classification.classifier import (
 from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFeatures, describe
 from wsss_lib.clustering.rounds import Certainty, Labels, cluster
 from wsss_lib.clustering.seeds import choose_seeds
-from wsss_lib.data.pictures import write_label_map
+from wsss_lib.data.pictures import fingerprint_of_files, write_label_map
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
 from wsss_lib.experiments.inputs import read_scenes, read_simple
 from wsss_lib.experiments.places import Places
@@ -138,7 +138,7 @@ class Stages:
         return self._artefact(
             "classifier",
             {"config": self.role.classifier, "seed": self._classifier_seed(seed)},
-            {"pictures": learnt},
+            {"pictures": learnt, "weights": self._weights_fingerprint(self.role.classifier.weights)},
             make,
         )
 
@@ -254,7 +254,8 @@ class Stages:
         """
         scenes, regions, config = self.scenes("train"), self.regions(), self._variant(variant).features
         learnt = self.role.classifier
-        network = f"{learnt.backbone}, {learnt.weights}" if learnt.frozen else self.classifier_artefact(seed)
+        start = f"{learnt.backbone}, {self._weights_fingerprint(learnt.weights)}"
+        network = start if learnt.frozen else self.classifier_artefact(seed)
 
         def make(folder: Path) -> None:
             backbone = self.classifier(seed).backbone
@@ -332,6 +333,7 @@ class Stages:
         config, scenes = self.role.segmentation, self.scenes("train")
         clustered = self.clustering_artefact(variant, seed)
         inputs: dict[str, Artefact | str] = {"labels": clustered, "pictures": scenes.fingerprint}
+        inputs["weights"] = self._weights_fingerprint(config.weights)
         if config.weights == "none":  # then it starts from the classifier, as the paper's starts from ImageNet
             inputs["start"] = self.classifier_artefact(seed)
 
@@ -386,6 +388,11 @@ class Stages:
                 f"this profile starts from the file {name}: give its folder, make reproduce ... WEIGHTS=<folder>"
             )
         return folder / name
+
+    def _weights_fingerprint(self, name: str) -> str:
+        """What tells two weights files of one name apart; the name itself where there is no file."""
+        source = self._weights(name)
+        return fingerprint_of_files([source]) if isinstance(source, Path) else source
 
     def _artefact(
         self, stage: str, params: Mapping[str, Any], inputs: Mapping[str, Artefact | str], make: Callable[[Path], None]
