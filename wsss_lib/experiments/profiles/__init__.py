@@ -1,0 +1,30 @@
+"""Profiles as data: which data play the paper's data sets, and every setting of every stage.
+
+``smoke`` proves that all stages run (tests), ``toy`` is the default and needs no files, ``camvid`` is real, ``paper``
+holds the paper's own settings and, where it is silent, the specification's choices. All run the same code.
+
+The default method (variant ``default``) differs from the paper's literal rules in five choices, made for real CamVid.
+The literal rules are kept as the variant ``paper_rules``, and every run measures both:
+
+1. heat comes from the whole picture at the patches' resolution, not from patches cut out of it;
+2. heat is a softmax over the classifier's classes, not each map divided by its own maximum;
+3. every superpixel takes its hottest tag, and the surest half of each class's are the seeds; round 2 learns from three
+   quarters, round 3 from all (class-balanced self-training), instead of fixed sparse seeds;
+4. a region's feature is the mean over its pixels, not masked RoI pooling;
+5. regions are drawn with a chance of (class frequency)^-1/2, not equally per class.
+"""
+
+from wsss_lib.experiments.names import check_name
+from wsss_lib.experiments.profiles.camvid import CAMVID
+from wsss_lib.experiments.profiles.paper import PAPER
+from wsss_lib.experiments.profiles.schema import Profile, Role, Source, Variant
+from wsss_lib.experiments.profiles.toy import SMOKE, TOY
+
+__all__ = ["CAMVID", "PAPER", "PROFILES", "SMOKE", "TOY", "Profile", "Role", "Source", "Variant", "load_profile"]
+
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (SMOKE, TOY, CAMVID, PAPER)}
+
+
+def load_profile(name: str) -> Profile:
+    """A profile by name; ``SettingsError`` with the nearest name for an unknown one."""
+    return PROFILES[check_name("profile", name, PROFILES)]

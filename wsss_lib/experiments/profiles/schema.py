@@ -1,0 +1,146 @@
+"""What a profile consists of, and the variants of the method that profiles share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from wsss_lib.classification.classifier import ClassifierConfig
+from wsss_lib.clustering.region_features import RegionFeatureConfig
+from wsss_lib.clustering.rounds import ClusteringConfig
+from wsss_lib.clustering.seeds import SeedConfig
+from wsss_lib.localization.patches import Heat, LocalizationConfig
+from wsss_lib.regions.superpixels import SuperpixelConfig
+from wsss_lib.segmentation.training import SegmentationConfig
+from wsss_lib.vocabulary import SettingsError
+
+Size = tuple[int, int]
+Dataset = Literal["cityscapes", "camvid", "voc"]
+Where = Literal["whole", "patches", "dense"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the pictures of a role come from: a reader by name, its label space and its sizes.
+
+    ``counts`` of train, val and test pictures and ``simple_count`` per class are what a generator draws; readers of
+    files ignore them. ``size`` is (width, height).
+    """
+
+    reader: Literal["toy_streets", "toy_scenes", "camvid", "msrc21"]
+    label_space: str
+    size: Size
+    counts: tuple[int, int, int] = (0, 0, 0)
+    simple_count: int = 0
+    simple_size: Size = (64, 64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """How seeds are chosen and clustered: the default method, or one of its alternatives.
+
+    ``where`` names the localisation that the seeds come from: ``whole``, ``patches`` or ``dense``.
+    """
+
+    where: Where
+    heat: Heat
+    seeds: SeedConfig
+    features: RegionFeatureConfig
+    clustering: ClusteringConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """One of the paper's data sets, who plays it here, and the settings of every stage on it.
+
+    ``learns_from`` tells what the classifier is trained on: simple pictures (driving) or the scenes' own tags (VOC).
+    ``variants`` holds ``default`` first. Three localisations are measured for Table 5: the ``whole`` picture at the
+    size of simple pictures, ``patches`` (the paper), and ``dense``, the whole picture at the patches' resolution, which
+    tells the effect of resolution from that of cutting; ``None`` leaves it out.
+    ``clustering_seeds`` are independent repetitions of the clustering, ``segmentation_seeds`` those of them that also
+    train a segmentation network. ``classifier_per_seed`` repeats the classifier as well.
+    """
+
+    dataset: Dataset
+    played_by: str
+    source: Source
+    learns_from: Literal["simple", "tags"] = "simple"
+    classifier: ClassifierConfig
+    classifier_per_seed: bool = True
+    whole: LocalizationConfig
+    patches: LocalizationConfig
+    dense: LocalizationConfig | None = None
+    superpixels: SuperpixelConfig
+    variants: Mapping[str, Variant]
+    segmentation: SegmentationConfig
+    clustering_seeds: tuple[int, ...] = (0, 1, 2)
+    segmentation_seeds: tuple[int, ...] = (0, 1, 2)
+
+    def __post_init__(self) -> None:
+        if next(iter(self.variants), None) != "default":
+            raise SettingsError(f"the first variant of role {self.dataset} must be called default")
+        if self.dense is None and any(variant.where == "dense" for variant in self.variants.values()):
+            raise SettingsError(f"role {self.dataset} takes seeds from dense maps but has no dense localisation")
+        if not set(self.segmentation_seeds) <= set(self.clustering_seeds) or not self.clustering_seeds:
+            raise SettingsError(f"segmentation_seeds of role {self.dataset} must be among its clustering_seeds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A named set of roles; ``summary`` tells in a line what it is for."""
+
+    name: str
+    summary: str
+    needs_data: bool
+    roles: Mapping[str, Role]
+
+    @property
+    def main(self) -> Role:
+        """The role of Tables 5 to 7 and 10: Cityscapes if it is played, else CamVid."""
+        return self.roles.get("cityscapes") or self.roles["camvid"]
+
+
+GROWING = (0.5, 0.75, 1.0)
+"""Share of every class's regions that a round learns from."""
+
+
+def with_ablations(
+    features: RegionFeatureConfig,
+    clustering: ClusteringConfig,
+    *,
+    literal_layer: tuple[int, ...],
+    literal_hidden: int,
+) -> dict[str, Variant]:
+    """The default method, the same without centre loss, and the paper's literal rules (2 pictures of 64 regions)."""
+    default = only_default("dense", features, clustering)["default"]
+    literal = Variant(
+        where="patches",
+        heat="maximum",
+        seeds=SeedConfig(rule="hottest"),
+        features=replace(features, layers=literal_layer, pooling="masked_roi"),
+        clustering=replace(
+            clustering,
+            hidden=literal_hidden,
+            balance=1.0,
+            certain=(1.0,),
+            pictures_per_batch=2,
+            training=replace(clustering.training, batch_size=128, learning_rate=clustering.training.learning_rate / 10),
+        ),
+    )
+    return {
+        "default": default,
+        "no_center_loss": replace(default, clustering=replace(clustering, center_weight=0.0)),
+        "paper_rules": literal,
+    }
+
+
+def only_default(where: Where, features: RegionFeatureConfig, clustering: ClusteringConfig) -> dict[str, Variant]:
+    """The default method alone, for roles whose tables have no ablation."""
+    return {
+        "default": Variant(
+            where=where,
+            heat="probability",
+            seeds=SeedConfig(rule="every_region"),
+            features=features,
+            clustering=clustering,
+        )
+    }
