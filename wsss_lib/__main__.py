@@ -131,10 +131,11 @@ def data(action: tyro.conf.Positional[str], folder: Annotated[Path, tyro.conf.ar
         folder: Folder with the data sets.
     """
     from wsss_lib.data.check import check_data
+    from wsss_lib.experiments.inputs import data_folder
     from wsss_lib.experiments.names import check_name
 
     check_name("action on data", action, ["check"])
-    findings = check_data(folder)
+    findings = check_data(data_folder(folder))
     for finding in findings:
         print(f"{finding.severity:<8} {finding.dataset}: {finding.message}")
     return 1 if any(finding.severity == "error" for finding in findings) else 0

@@ -23,9 +23,9 @@ def read_scenes(source: Source, split: str, data: Path | None) -> SceneSet:
         case "toy_scenes":
             return toy_scenes(split, count=count, size=source.size)
         case "camvid":
-            return camvid(_folder(data) / "camvid", split, size=source.size)
+            return camvid(data_folder(data) / "camvid", split, size=source.size)
         case "msrc21":
-            return msrc21(_folder(data) / "msrc21", split)
+            return msrc21(data_folder(data) / "msrc21", split)
 
 
 def read_simple(source: Source, data: Path | None) -> SimpleSet:
@@ -33,10 +33,10 @@ def read_simple(source: Source, data: Path | None) -> SimpleSet:
     space = label_space(source.label_space)
     if source.reader == "toy_streets":
         return toy_simple(space, per_class=source.simple_count, size=source.simple_size)
-    return simple_images(_folder(data) / "simple_images", space)
+    return simple_images(data_folder(data) / "simple_images", space)
 
 
-def _folder(data: Path | None) -> Path:
+def data_folder(data: Path | None) -> Path:
     """``data`` itself, or its ``data/`` folder where the data sets lie one level deeper."""
     if data is None:
         raise DataError("this profile works on real pictures: give their folder, make reproduce ... DATA=<folder>")
