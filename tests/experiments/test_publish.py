@@ -1,11 +1,13 @@
 """Publishing: only finished profiles, with checksums, and README blocks that follow the files."""
 
 import json
+import shutil
 
 import pytest
 
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.publish import filled, publish
+from wsss_lib.experiments.store import Store
 from wsss_lib.vocabulary import DataError
 
 
@@ -18,6 +20,7 @@ def places(tmp_path):
     (places.figures / "figure1.png").write_bytes(b"picture")
     (places.figures / "figure1.svg").write_bytes(b"not published")
     (places.notebooks / "01_x.json").write_text(json.dumps({"state": "done", "seconds": 90, "peak_memory_mb": 500.0}))
+    Store(places.store, report=lambda _: None).artefact("stage", params={}, inputs={}, make=lambda _: None)
     return places
 
 
@@ -29,7 +32,8 @@ def test_publishes_tables_figures_and_where_they_come_from(places, tmp_path):
     record = json.loads((folder / "provenance.json").read_text())
     assert record["notebooks"] == {"01_x": {"minutes": 1.5, "peak_memory_mb": 500.0}}
     assert set(record["files"]) == {"figure1.png", "table06.md"}
-    assert "commit" in record
+    made = next(places.store.glob("stage/*/record.json"))
+    assert [each["commit"] for each in record["commits"]] == [str(json.loads(made.read_text())["commit"])]
     assert readme.read_text() == "before\n<!-- smoke/table06.md -->\n| a |\n<!-- end -->\nafter\n"
 
 
@@ -43,6 +47,12 @@ def test_an_unfinished_profile_is_not_published(places, tmp_path):
     with pytest.raises(DataError, match="02_y"):
         publish(places, figures=tmp_path / "figures", readme=tmp_path / "none")
     assert not (tmp_path / "figures").exists()
+
+
+def test_results_without_records_are_not_published(places, tmp_path):
+    shutil.rmtree(places.store)
+    with pytest.raises(DataError, match="no artefacts"):
+        publish(places, figures=tmp_path / "figures", readme=tmp_path / "none")
 
 
 def test_a_large_file_is_refused(places, tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 """From results to what readers see first: ``figures/<profile>/`` and the tables in the README, never by hand.
 
-A published folder holds the tables (CSV, Markdown, LaTeX), the figures (PNG) and ``provenance.json``: commit, machine,
+A published folder holds the tables (CSV, Markdown, LaTeX), the figures (PNG) and ``provenance.json``: commits, machine,
 versions, what every notebook cost, and a checksum of every file. In the README, what stands between
 ``<!-- camvid/table06.md -->`` and ``<!-- end -->`` is replaced by that file.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from wsss_lib.data.pictures import fingerprint_of_files
 from wsss_lib.experiments.files import load_json, save_json, writing
 from wsss_lib.experiments.places import REPOSITORY, Places
-from wsss_lib.experiments.provenance import provenance
+from wsss_lib.experiments.store import Store
 from wsss_lib.vocabulary import DataError
 
 TABLES = ("*.csv", "*.md", "*.tex", "*.txt")
@@ -27,7 +27,7 @@ def publish(places: Places, *, figures: Path = REPOSITORY / "figures", readme: P
 
     Raises ``DataError`` if a notebook of the profile has not run to its end, or a file is too large.
     """
-    costs = _costs(places)
+    record = {"notebooks": _costs(places), **_origin(places)}
     found = [path for pattern in TABLES for path in sorted(places.tables.glob(pattern))]
     found += [path for pattern in FIGURES for path in sorted(places.figures.glob(pattern))]
     if large := [path.name for path in found if path.stat().st_size > LARGEST_FILE]:
@@ -39,7 +39,7 @@ def publish(places: Places, *, figures: Path = REPOSITORY / "figures", readme: P
         for path in found:
             shutil.copyfile(path, target / path.name)
         checksums = {path.name: fingerprint_of_files([target / path.name]) for path in found}
-        save_json(target / "provenance.json", {**provenance(), "notebooks": costs, "files": checksums})
+        save_json(target / "provenance.json", {**record, "files": checksums})
         if readme.exists():
             readme.write_text(filled(readme.read_text(encoding="utf-8"), figures), encoding="utf-8")
     return target
@@ -55,6 +55,19 @@ def filled(text: str, figures: Path) -> str:
         return f"{match[1]}{source.read_text(encoding='utf-8').strip()}\n{match[4]}"
 
     return MARK.sub(replacement, text)
+
+
+def _origin(places: Places) -> dict[str, Any]:
+    """Which commits and machine made the results, as the artefacts' own records say: not the state at publishing."""
+    records = [artefact.record for artefact in Store(places.store).contents()]
+    if not records:
+        raise DataError(f"profile {places.profile} has no artefacts in {places.store}; run it again before publishing")
+    commits = {(str(record["commit"]), bool(record["dirty"])) for record in records}
+    newest = records[-1]
+    return {
+        "commits": [{"commit": commit, "dirty": dirty} for commit, dirty in sorted(commits)],
+        **{name: newest[name] for name in ("versions", "device", "threads", "platform", "date")},
+    }
 
 
 def _costs(places: Places) -> dict[str, Any]:
