@@ -156,9 +156,11 @@ def test_interrupt_stops_the_kernel_and_is_remembered(tmp_path: Path, places: Pl
     """Ctrl-C on the command: exit code 130, no process left, and the notebook counts as interrupted."""
     source = notebook(tmp_path, "import os, time\nprint('pid', os.getpid())\ntime.sleep(60)")
     script = f"""
+import signal
 from pathlib import Path
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.runner import run_notebooks
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in the background without it
 run_notebooks([Path({str(source)!r})], Places(profile="smoke", build=Path({str(places.build)!r})))
 """
     child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
