@@ -164,11 +164,15 @@ def lab(where: Settings = Where()) -> int:
 
 
 @app.command
-def bench() -> int:
-    """Measure the speeds that the project promises."""
+def bench(where: Settings = Where()) -> int:
+    """Measure the speeds that the project promises, on CamVid's pictures where --data names them.
+
+    Args:
+        where: Which sizes, and where things are.
+    """
     from wsss_lib.experiments.bench import main as measure
 
-    measure()
+    measure(where.places())
     return 0
 
 

@@ -9,7 +9,6 @@ from wsss_lib.classification.classifier import (
     CamClassifier,
     ClassifiedPictures,
     ClassifierConfig,
-    absorbs_only,
     accuracy_per_class,
     build_classifier,
     combine_targets,
@@ -99,11 +98,6 @@ def test_several_simple_classes_may_stand_for_one_target():
     values, targets = torch.tensor([[1.0, 5], [2, 3], [4, 4], [9, 9]]), (0, 0, 1, IGNORE)
     assert combine_targets(values, targets, 3, "max").tolist() == [[2, 5], [4, 4], [0, 0]]
     assert combine_targets(values, targets, 3, "sum").tolist() == [[3, 8], [4, 4], [0, 0]]
-
-
-def test_whether_anything_can_be_localised():
-    assert absorbs_only((IGNORE, IGNORE))
-    assert not absorbs_only((IGNORE, 0))
 
 
 def test_simple_pictures_show_one_class():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsss_lib.data.disk import few, list_pictures, replacing
+from wsss_lib.data.disk import few, list_pictures, replacing, write_whole
 from wsss_lib.vocabulary import DataError
 
 
@@ -41,6 +41,14 @@ def test_replacing_makes_folders_and_leaves_one_file(tmp_path: Path) -> None:
         with replacing(path) as temporary:
             temporary.write_text(text)
     assert path.read_text() == "second"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_write_whole_returns_the_path_it_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "x.bin"
+    assert write_whole(path, b"one") == path
+    write_whole(path, b"two")
+    assert path.read_bytes() == b"two"
     assert list(path.parent.iterdir()) == [path]
 
 

@@ -27,8 +27,7 @@ def learner(dataset: str = "camvid", accuracies: tuple[list[float], ...] = ([80.
             dataset=dataset,
             played_by=f"stand-in for {dataset}",
             learns_from="tags" if dataset == "voc" else "simple",
-            clustering_seeds=tuple(range(len(accuracies))),
-            classifier_per_seed=True,
+            classifier_seeds=tuple(range(len(accuracies))),
         ),
         pictures=SimpleNamespace(classes=("car", "traffic_light"), shows=shows),
         classifier_training=lambda seed: {"accuracy": accuracies[seed]},
@@ -149,13 +148,6 @@ def test_accuracy_of_another_role_has_its_own_file(tmp_path: Path):
         "classifier_accuracy_voc.csv",
         "classifier_accuracy_voc.md",
     ]
-
-
-def test_one_classifier_for_all_seeds_is_counted_once():
-    stages = learner(accuracies=([1.0, 1.0], [2.0, 2.0]))
-    assert pages.classifier_seeds(stages) == (0, 1)
-    stages.role.classifier_per_seed = False
-    assert pages.classifier_seeds(stages) == (0,)
 
 
 # ------------------------------------------------------------------------------------------------------- predictions

@@ -7,7 +7,7 @@ import torch
 
 from wsss_lib.classification.backbones import BACKBONES
 from wsss_lib.data.label_spaces import LABEL_SPACES
-from wsss_lib.experiments.profiles import PROFILES, SMOKE, TOY, Profile, Role, load_profile
+from wsss_lib.experiments.profiles import CAMVID, PROFILES, SMOKE, TOY, Profile, Role, load_profile
 from wsss_lib.experiments.store import plain
 from wsss_lib.localization.patches import fitting_size
 from wsss_lib.segmentation.networks import NETWORKS
@@ -143,3 +143,9 @@ def test_impossible_roles_are_refused():
 def test_the_main_role_is_cityscapes_where_it_is_played():
     roles = {name: SMOKE.roles[name] for name in ("voc", "camvid")}
     assert Profile(name="two", summary="", needs_data=False, roles=roles).main.dataset == "camvid"
+
+
+def test_one_classifier_for_all_seeds_counts_once():
+    role = replace(CAMVID.main, clustering_seeds=(0, 1), segmentation_seeds=(0,))
+    assert replace(role, classifier_per_seed=True).classifier_seeds == (0, 1)
+    assert replace(role, classifier_per_seed=False).classifier_seeds == (0,)

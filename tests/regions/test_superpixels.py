@@ -16,7 +16,6 @@ from wsss_lib.regions.superpixels import (
     oracle_label_map,
     paint_regions,
     region_majority,
-    region_sizes,
     superpixels,
 )
 from wsss_lib.vocabulary import IGNORE, DataError, SettingsError
@@ -45,7 +44,7 @@ def test_four_flat_squares_are_four_regions_in_raster_order(backend):
     assert regions.dtype == np.int32
     assert regions.max() == 3
     assert [regions[4, 4], regions[4, 40], regions[28, 4], regions[28, 40]] == [0, 1, 2, 3]
-    assert region_sizes(regions).sum() == 32 * 48
+    assert regions.shape == (32, 48)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -89,7 +88,7 @@ def test_every_region_has_the_minimum_size_and_is_in_raster_order(backend):
     first_pixels = np.unique(regions, return_index=True)[1]
     assert len(first_pixels) == regions.max() + 1 > 1
     assert (np.diff(first_pixels) > 0).all()
-    assert region_sizes(regions).min() >= 30
+    assert np.bincount(regions.ravel()).min() >= 30
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -85,7 +85,7 @@ def test_given_data_replaces_the_figures_own(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match="cannot write"):
+    with pytest.raises(DataError, match="cannot be written"):
         save_figure(sample(), tmp_path / "file", "x")
 
 

@@ -11,7 +11,7 @@ import pytest
 from wsss_lib.reporting import tables
 from wsss_lib.reporting.measurements import HELD_BACK, NOT_RUN
 from wsss_lib.reporting.paper import TABLE_NUMBERS, paper_value
-from wsss_lib.reporting.tables import Table, all_tables, make_table, write_table
+from wsss_lib.reporting.tables import Table, make_table, write_table
 from wsss_lib.vocabulary import DataError, LabelSpace, SettingsError
 
 Rows = Callable[..., pd.DataFrame]
@@ -32,7 +32,7 @@ def spaces(street_space: LabelSpace) -> dict[str, LabelSpace]:
 
 def test_rounds_by_hand(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace]) -> None:
     """Round 2: 40, 41, 42 with centre loss, mean 41, standard deviation 1; the paper has 19.1."""
-    row = row_of(tables.table06(full_scores, spaces), "Deep Clustering-2")
+    row = row_of(make_table(6, full_scores, spaces), "Deep Clustering-2")
     paper, here, std, difference, status = row[[f"class mIoU, {part}" for part in tables.PARTS]]
     assert (paper, here, std, status) == (19.1, 41.0, 1.0, "")
     assert difference == pytest.approx(21.9)
@@ -40,7 +40,7 @@ def test_rounds_by_hand(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace]
 
 
 def test_center_loss_rows(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace]) -> None:
-    table = tables.table07(full_scores, spaces)
+    table = make_table(7, full_scores, spaces)
     here = [
         row_of(table, f"DC-{number}", answer)["class mIoU, here"] for number in (1, 2, 3) for answer in ("no", "yes")
     ]
@@ -49,21 +49,21 @@ def test_center_loss_rows(full_scores: pd.DataFrame, spaces: dict[str, LabelSpac
 
 def test_classes_beside_the_papers(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace]) -> None:
     """Class number 1 has 10, 11, 12; the paper's traffic light 3.4 and 10.3."""
-    row = row_of(tables.table05(full_scores, spaces), "traffic light")
+    row = row_of(make_table(5, full_scores, spaces), "traffic light")
     assert [row[f"{kind}, {part}"] for kind in ("whole image", "image patches") for part in ("paper", "here")] == [
         3.4,
         11.0,
         10.3,
         11.0,
     ]
-    lane = row_of(tables.table10(full_scores, spaces), "lane")
+    lane = row_of(make_table(10, full_scores, spaces), "lane")
     assert lane["IoU, here"] == 31.0
     assert math.isnan(lane["IoU, paper"])
     assert math.isnan(lane["IoU, difference"])
 
 
 def test_rows_of_systems_that_were_not_run_stay(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace]) -> None:
-    table = tables.table01(full_scores, spaces)
+    table = make_table(1, full_scores, spaces)
     assert table.frame["method"].tolist() == ["CCNN", "SEC", "PSA", "Ours"]
     assert table.frame["class mIoU, status"].tolist() == [NOT_RUN, NOT_RUN, NOT_RUN, ""]
     assert table.shown["class mIoU, here"].tolist() == ["not run", "not run", "not run", "61.0 ± 1.0"]
@@ -72,14 +72,14 @@ def test_rows_of_systems_that_were_not_run_stay(full_scores: pd.DataFrame, space
 
 def test_a_baseline_that_was_run_fills_its_row(full_scores: pd.DataFrame, rows: Rows, spaces: dict) -> None:
     psa = rows([20.0, 22.0], system="psa", stage="segmentation", split="val", network="deeplab_largefov")
-    table = tables.table01(pd.concat([full_scores, psa]), spaces)
+    table = make_table(1, pd.concat([full_scores, psa]), spaces)
     assert row_of(table, "PSA")["class mIoU, here"] == 21.0
     assert "n = 2 to 3 seeds" in table.note
 
 
 def test_reference_rows_are_labelled(full_scores: pd.DataFrame, rows: Rows, spaces: dict) -> None:
     road = rows([2.0], seeds=[-1], system="constant: road", stage="reference", variant="", split="val")
-    table = tables.table01(pd.concat([full_scores, road]), spaces)
+    table = make_table(1, pd.concat([full_scores, road]), spaces)
     row = row_of(table, "constant: road (reference row)")
     assert row["class mIoU, here"] == 2.0
     assert math.isnan(row["class mIoU, paper"])
@@ -87,49 +87,42 @@ def test_reference_rows_are_labelled(full_scores: pd.DataFrame, rows: Rows, spac
 
 
 def test_stand_in_in_title_and_note(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace]) -> None:
-    table = tables.table01(full_scores, spaces)
+    table = make_table(1, full_scores, spaces)
     assert table.title.endswith("(here: toy streets, 4 classes, a stand-in for Cityscapes)")
     assert "from other data" in table.note
 
 
 def test_no_data_set_in_the_role(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace]) -> None:
-    table = tables.table08(full_scores, spaces)
+    table = make_table(8, full_scores, spaces)
     assert "No data set plays PASCAL VOC 2012" in table.note
     assert set(table.frame["val mIoU, status"]) == {NOT_RUN}
     assert len(table.frame) == 9
 
 
 def test_no_scores_at_all_leaves_the_papers_numbers(no_scores: pd.DataFrame) -> None:
-    for table in all_tables(no_scores, {}):
+    for table in (make_table(number, no_scores, {}) for number in TABLE_NUMBERS):
         assert "No data set plays" in table.note
     assert row_of(make_table(10, no_scores, {}), "traffic_light")["IoU, paper"] == 3.4
 
 
 def test_labels_held_back(full_scores: pd.DataFrame, street_space: LabelSpace) -> None:
     camvid = full_scores[full_scores["split"] != "test"].assign(dataset="camvid", played_by="CamVid 480x360")
-    table = tables.table04(camvid, {"camvid": street_space})
+    table = make_table(4, camvid, {"camvid": street_space})
     assert row_of(table, "Ours")["class mIoU, status"] == HELD_BACK
     assert table.shown["class mIoU, here"].iloc[-1] == "not measured (labels held back)"
     assert "Labels held back" in table.note
     assert table.title == "Comparison on CamVid test (here: CamVid 480x360)"
-    assert "prints this table for Cityscapes" in tables.table06(camvid, {"camvid": street_space}).note
+    assert "prints this table for Cityscapes" in make_table(6, camvid, {"camvid": street_space}).note
 
 
 def test_one_seed(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace]) -> None:
-    table = tables.table06(full_scores[full_scores["seed"] == 0], spaces)
+    table = make_table(6, full_scores[full_scores["seed"] == 0], spaces)
     assert table.shown["class mIoU, here"].tolist() == ["20.0", "30.0", "40.0", "50.0"]
     assert "one seed" in table.note
 
 
-def test_numbered_functions_make_their_tables(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace]) -> None:
-    for number, table in zip(TABLE_NUMBERS, all_tables(full_scores, spaces), strict=True):
-        alone = getattr(tables, f"table{number:02d}")(full_scores, spaces)
-        assert table.number == alone.number == number
-        pd.testing.assert_frame_equal(table.frame, alone.frame)
-
-
 def test_written_csv_reads_back(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace], tmp_path: Path) -> None:
-    table = tables.table07(full_scores, spaces)
+    table = make_table(7, full_scores, spaces)
     paths = write_table(table, tmp_path / "new" / "folder")
     assert [path.name for path in paths] == ["table07.csv", "table07.md", "table07.tex"]
     again = pd.read_csv(paths[0])
@@ -138,7 +131,7 @@ def test_written_csv_reads_back(full_scores: pd.DataFrame, spaces: dict[str, Lab
 
 
 def test_written_numbers_have_one_decimal(full_scores: pd.DataFrame, spaces: dict, tmp_path: Path) -> None:
-    csv, markdown, latex = (path.read_text() for path in write_table(tables.table10(full_scores, spaces), tmp_path))
+    csv, markdown, latex = (path.read_text() for path in write_table(make_table(10, full_scores, spaces), tmp_path))
     sky = "50.4", "21.0", "1.0", "-29.4"
     assert f"sky,{','.join(sky)},\n" in csv
     assert "| sky | 50.4 | 21.0 ± 1.0 | \N{MINUS SIGN}29.4 |" in markdown
@@ -149,10 +142,10 @@ def test_written_numbers_have_one_decimal(full_scores: pd.DataFrame, spaces: dic
 
 
 def test_shown_in_a_notebook_and_in_a_terminal(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace]) -> None:
-    table = tables.table08(full_scores, spaces)
+    table = make_table(8, full_scores, spaces)
     assert table._repr_markdown_().startswith("**Table 8. Comparison on PASCAL VOC 2012**\n\n| method |")
     assert str(table).startswith("Table 8. ")
-    for each in all_tables(full_scores, spaces):
+    for each in (make_table(number, full_scores, spaces) for number in TABLE_NUMBERS):
         assert max(map(len, str(each).splitlines())) <= 110
 
 
@@ -160,9 +153,9 @@ def test_bad_input(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace], tmp
     with pytest.raises(SettingsError, match="no table 12"):
         make_table(12, full_scores, spaces)
     with pytest.raises(SettingsError, match="no label space"):
-        tables.table05(full_scores, {})
+        make_table(5, full_scores, {})
     with pytest.raises(DataError, match="lack the columns"):
-        tables.table05(full_scores.drop(columns="seed"), spaces)
+        make_table(5, full_scores.drop(columns="seed"), spaces)
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match="cannot write"):
-        write_table(tables.table06(full_scores, spaces), tmp_path / "file")
+    with pytest.raises(DataError, match="cannot be written"):
+        write_table(make_table(6, full_scores, spaces), tmp_path / "file")

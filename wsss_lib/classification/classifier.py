@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from wsss_lib.classification.backbones import Backbone, build_backbone
 from wsss_lib.training.compute import Compute
 from wsss_lib.training.loop import Report, TrainingConfig, train
-from wsss_lib.vocabulary import IGNORE, DataError, Image, SceneSet, SettingsError, SimpleSet
+from wsss_lib.vocabulary import DataError, Image, SceneSet, SettingsError, SimpleSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,8 +256,3 @@ def combine_targets(
     empty = torch.zeros_like(values[0])
     reduce = (lambda group: values[group].amax(0)) if how == "max" else (lambda group: values[group].sum(0))
     return torch.stack([reduce(group) if group else empty for group in groups])
-
-
-def absorbs_only(targets: tuple[int, ...]) -> bool:
-    """Whether no class stands for any target, so that nothing could be localised."""
-    return all(target == IGNORE for target in targets)

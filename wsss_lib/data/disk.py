@@ -33,23 +33,37 @@ def list_pictures(folder: Path) -> dict[str, Path]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def aside(path: Path) -> Iterator[Path]:
     """A temporary name to write to; it becomes ``path`` at once when the block ends well, and vanishes otherwise.
 
-    Missing folders are made. A full disk or a read-only folder becomes a ``DataError``; an older file at ``path``
-    is then still whole.
+    Missing folders are made; a killed run leaves the older file whole. Errors of the disk pass unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise DataError(f"{path} cannot be written ({reason}); free some space or choose another folder") from error
     finally:
         with suppress(OSError):  # where nothing could be written there is nothing to remove
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """:func:`aside`, with a full disk or a read-only folder as a ``DataError``."""
+    try:
+        with aside(path) as temporary:
+            yield temporary
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(f"{path} cannot be written ({reason}); free some space or choose another folder") from error
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write ``content`` to ``path`` by :func:`replacing`; returns ``path``."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    return path
 
 
 def few(names: Iterable[object], limit: int = 3) -> str:

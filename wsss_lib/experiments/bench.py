@@ -61,9 +61,8 @@ class Row:
         return f"{self.what:<78} {self.value:>8.2f} {self.unit:<10} {bound:<16} {'pass' if self.kept else 'MISS'}"
 
 
-def main(places: Places | None = None) -> None:
+def main(places: Places) -> None:
     """Measure and print everything, a row as soon as it is known; takes about a minute."""
-    places = places or Places.from_environment()
     compute = choose_compute()
     scenes = pictures(places.data)
     print(f"{torch.get_num_threads()} threads, {compute.describe()}, {len(scenes)} pictures")

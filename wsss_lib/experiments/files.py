@@ -2,16 +2,16 @@
 
 import errno
 import json
-import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
+from wsss_lib.data.disk import aside
 from wsss_lib.vocabulary import DataError, SettingsError, WsssError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -49,8 +49,8 @@ def writing(folder: Path) -> Iterator[None]:
 def save_json(path: Path, content: Any) -> None:
     """Write ``content`` to ``path`` as indented JSON, atomically."""
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    with _replacing(path) as file:
-        file.write(text.encode())
+    with aside(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def load_json(path: Path) -> Any:
@@ -63,7 +63,7 @@ def load_json(path: Path) -> Any:
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write named arrays to ``path`` (``.npz``, compressed), atomically."""
-    with _replacing(path) as file:
+    with aside(path) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **dict(arrays))
 
 
@@ -74,18 +74,6 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
             return dict(arrays)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} cannot be read ({error}); delete its folder and run the same command again") from error
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file beside ``path`` that takes its place when all went well, and vanishes otherwise."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as file:
-            yield file
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _is_inside(error: Exception, folder: Path) -> bool:

@@ -40,14 +40,13 @@ def seed_scores(stages: Stages) -> pd.DataFrame:
     """Seeds by every rule from every localisation (Table 5), and the seeds that each rule's clustering starts from
     (stage ``seeds``, Table 6), on the training pictures.
     """
-    repeated = stages.role.clustering_seeds if stages.role.classifier_per_seed else stages.role.clustering_seeds[:1]
     rows = []
     for variant in distinct_seed_rules(stages):
         for where, stage in SEED_STAGES.items():
             if getattr(stages.role, where) is None:
                 continue
             own = [stage, "seeds"] if stages.role.variants[variant].where == where else [stage]
-            for seed in repeated:
+            for seed in stages.role.classifier_seeds:
                 matrix = label_confusion(stages, stages.seeds(variant, seed, where))
                 rows += [_score(stages, matrix, "train", name, variant, seed) for name in own]
     return pd.concat(rows, ignore_index=True)

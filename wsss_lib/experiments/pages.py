@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from wsss_lib.data.disk import write_whole
 from wsss_lib.experiments.files import writing
 from wsss_lib.experiments.measure import (
     all_scores,
@@ -29,7 +30,6 @@ from wsss_lib.reporting.claims import verdict, verdict_markdown, verdict_text
 from wsss_lib.reporting.measurements import SCORE_COLUMNS, casting
 from wsss_lib.reporting.rendering import TERMINAL_WIDTH, markdown_table, with_spread
 from wsss_lib.reporting.tables import Table, make_table, write_table
-from wsss_lib.reporting.writing import write_atomically
 
 PARTS: dict[str, Callable[[Stages], pd.DataFrame]] = {
     "seeds": seed_scores,
@@ -87,13 +87,14 @@ def accuracy(experiment: Experiment, roles: Sequence[Stages]) -> pd.DataFrame:
     contents = {".csv": numbers.to_csv(index=False, float_format="%.2f", lineterminator="\n")}
     contents[".md"] = markdown_table(shown) + "\n"
     for suffix, text in contents.items():
-        write_atomically(experiment.places.tables / f"classifier_accuracy{others}{suffix}", text.encode())
+        write_whole(experiment.places.tables / f"classifier_accuracy{others}{suffix}", text.encode())
     return shown
 
 
 def _accuracy(stages: Stages) -> pd.DataFrame:
     """One row per class that the classifier knows; ``std`` is ``nan`` for a single seed."""
-    values = np.array([stages.classifier_training(seed)["accuracy"] for seed in classifier_seeds(stages)], dtype=float)
+    trainings = [stages.classifier_training(seed) for seed in stages.role.classifier_seeds]
+    values = np.array([training["accuracy"] for training in trainings], dtype=float)
     return pd.DataFrame(
         {
             "data set": stages.role.dataset,
@@ -103,12 +104,6 @@ def _accuracy(stages: Stages) -> pd.DataFrame:
             "std": values.std(axis=0, ddof=1) if len(values) > 1 else np.nan,
         }
     )
-
-
-def classifier_seeds(stages: Stages) -> tuple[int, ...]:
-    """The seeds whose classifiers differ: all of them, or the first where the role trains one classifier only."""
-    seeds = stages.role.clustering_seeds
-    return seeds if stages.role.classifier_per_seed else seeds[:1]
 
 
 def write_predictions(roles: Sequence[Stages], seed: int = 0) -> pd.DataFrame:
@@ -166,7 +161,7 @@ def scores(experiment: Experiment) -> pd.DataFrame:
     """Every score of the profile, also written as ``scores.csv``: the one source of the verdict."""
     found = all_scores(experiment)
     text = found.to_csv(index=False, float_format="%.4f", lineterminator="\n")
-    write_atomically(experiment.places.tables / "scores.csv", text.encode())
+    write_whole(experiment.places.tables / "scores.csv", text.encode())
     return found
 
 
@@ -175,5 +170,5 @@ def judged(experiment: Experiment, scores: pd.DataFrame) -> Verdict:
     made = Verdict(cast=casting(scores), frame=verdict(scores, experiment.label_spaces))
     contents = {"verdict.txt": str(made), "verdict.md": made._repr_markdown_()}
     for name, text in contents.items():
-        write_atomically(experiment.places.tables / name, text.encode())
+        write_whole(experiment.places.tables / name, text.encode())
     return made

@@ -15,14 +15,13 @@ from torch.nn import functional
 
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.experiments.measure import prediction_confusion
-from wsss_lib.experiments.pages import classifier_seeds
 from wsss_lib.experiments.pipeline import Experiment, Stages
 from wsss_lib.localization.cam import normalize_maps
 from wsss_lib.localization.patches import LocalizationConfig, class_maps
 from wsss_lib.reporting import curves, figures, overview_figure, result_figures
 from wsss_lib.reporting.canvas import PaperFigure, save_figure
 from wsss_lib.reporting.overlays import ClassHeat, HeatMap
-from wsss_lib.reporting.tables import table10
+from wsss_lib.reporting.tables import make_table
 from wsss_lib.vocabulary import DataError, Image, LabelMap, SceneSet, SettingsError
 
 SERIES = {"default": "with centre loss", "no_center_loss": "without"}
@@ -33,7 +32,7 @@ def classifier_losses(roles: Sequence[Stages]) -> PaperFigure:
     runs = [
         (stages.role.dataset, f"seed {seed}", stages.classifier_training(seed)["losses"])
         for stages in roles
-        for seed in classifier_seeds(stages)
+        for seed in stages.role.classifier_seeds
     ]
     return _kept(roles[0], curves.training_curves(_history(runs)), "training_classifier")
 
@@ -144,7 +143,8 @@ def segmentation_results(stages: Stages, rows: int = 3, split: str = "val") -> P
 def failures(experiment: Experiment, scores: pd.DataFrame) -> PaperFigure:
     """Figure 7: IoU of every class on val beside the paper's, and the confusion matrix, both over all seeds."""
     stages = experiment.main
-    frame = table10(scores, experiment.label_spaces).frame.iloc[: len(stages.label_space)]  # the last row is the mean
+    table = make_table(10, scores, experiment.label_spaces)
+    frame = table.frame.iloc[: len(stages.label_space)]  # the last row is the mean
     iou = pd.DataFrame({part: frame[f"IoU, {part}"].astype(float) for part in ("here", "std", "paper")})
     matrices = [prediction_confusion(stages, "val", seed) for seed in stages.role.segmentation_seeds]
     known = [matrix[:, : len(stages.label_space)] for matrix in matrices if matrix is not None]

@@ -79,11 +79,6 @@ def in_raster_order(ids: Int[np.ndarray, "height width"]) -> RegionMap:
     return rank[ids]
 
 
-def region_sizes(regions: RegionMap) -> Int[np.ndarray, "region"]:
-    """Pixels per region."""
-    return np.bincount(regions.ravel())
-
-
 def region_class_counts(label_map: LabelMap, regions: RegionMap, num_classes: int) -> Int[np.ndarray, "region class"]:
     """Pixels of each class in each region; pixels without a label (``IGNORE``) are left out."""
     if label_map.shape != regions.shape:

@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Patch
 from matplotlib.path import Path as Path2D
 
+from wsss_lib.data.disk import write_whole
 from wsss_lib.reporting.palette import INK, house_style
-from wsss_lib.reporting.writing import write_atomically
 from wsss_lib.vocabulary import DataError, Image
 
 WIDTH = 10.0
@@ -87,7 +87,7 @@ def save_figure(
     """
     contents = {f".{kind}": rendered(figure, kind) for kind in _METADATA}
     contents[".json"] = (json.dumps(_plain(figure.data if data is None else data), indent=1) + "\n").encode()
-    return [write_atomically(Path(folder) / f"{name}{suffix}", content) for suffix, content in contents.items()]
+    return [write_whole(Path(folder) / f"{name}{suffix}", content) for suffix, content in contents.items()]
 
 
 def picture_grid(

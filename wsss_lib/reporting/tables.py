@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from wsss_lib.data.disk import write_whole
 from wsss_lib.reporting.cells import COMPARISONS, ROW_HEADERS, Cell, cells
 from wsss_lib.reporting.extra_rows import extra_cells
 from wsss_lib.reporting.measurements import (
@@ -28,7 +29,6 @@ from wsss_lib.reporting.measurements import (
     space_of,
     stands_in,
 )
-from wsss_lib.reporting.paper import TABLE_NUMBERS
 from wsss_lib.reporting.rendering import (
     TERMINAL_WIDTH,
     aligned_text,
@@ -38,7 +38,6 @@ from wsss_lib.reporting.rendering import (
     signed,
     with_spread,
 )
-from wsss_lib.reporting.writing import write_atomically
 from wsss_lib.vocabulary import LabelSpace
 
 TITLES = {
@@ -109,61 +108,6 @@ def make_table(number: int, scores: pd.DataFrame, label_spaces: Mapping[str, Lab
     )
 
 
-def table01(scores: pd.DataFrame, label_spaces: Mapping[str, LabelSpace]) -> Table:
-    """Comparison on Cityscapes val: class and category mIoU."""
-    return make_table(1, scores, label_spaces)
-
-
-def table02(scores: pd.DataFrame, label_spaces: Mapping[str, LabelSpace]) -> Table:
-    """Comparison on Cityscapes test: class and category mIoU."""
-    return make_table(2, scores, label_spaces)
-
-
-def table03(scores: pd.DataFrame, label_spaces: Mapping[str, LabelSpace]) -> Table:
-    """Comparison on CamVid val."""
-    return make_table(3, scores, label_spaces)
-
-
-def table04(scores: pd.DataFrame, label_spaces: Mapping[str, LabelSpace]) -> Table:
-    """Comparison on CamVid test."""
-    return make_table(4, scores, label_spaces)
-
-
-def table05(scores: pd.DataFrame, label_spaces: Mapping[str, LabelSpace]) -> Table:
-    """Initial seeds per class, heat maps of the whole image against those of patches (paper 4.4.1)."""
-    return make_table(5, scores, label_spaces)
-
-
-def table06(scores: pd.DataFrame, label_spaces: Mapping[str, LabelSpace]) -> Table:
-    """Seeds and the three rounds of deep clustering."""
-    return make_table(6, scores, label_spaces)
-
-
-def table07(scores: pd.DataFrame, label_spaces: Mapping[str, LabelSpace]) -> Table:
-    """The three rounds without and with centre loss."""
-    return make_table(7, scores, label_spaces)
-
-
-def table08(scores: pd.DataFrame, label_spaces: Mapping[str, LabelSpace]) -> Table:
-    """Comparison on PASCAL VOC 2012, val and test."""
-    return make_table(8, scores, label_spaces)
-
-
-def table09(scores: pd.DataFrame, label_spaces: Mapping[str, LabelSpace]) -> Table:
-    """Segmentation networks trained on the same pseudo labels."""
-    return make_table(9, scores, label_spaces)
-
-
-def table10(scores: pd.DataFrame, label_spaces: Mapping[str, LabelSpace]) -> Table:
-    """IoU per class of the final model."""
-    return make_table(10, scores, label_spaces)
-
-
-def all_tables(scores: pd.DataFrame, label_spaces: Mapping[str, LabelSpace]) -> list[Table]:
-    """Tables 1 to 10."""
-    return [make_table(number, scores, label_spaces) for number in TABLE_NUMBERS]
-
-
 def write_table(table: Table, folder: Path) -> list[Path]:
     """Write ``table05.csv``, ``.md`` and ``.tex`` (booktabs) into ``folder`` and return their paths.
 
@@ -176,7 +120,7 @@ def write_table(table: Table, folder: Path) -> list[Path]:
         ".md": table._repr_markdown_(),
         ".tex": latex_table(table.shown, caption=table.title, label=f"tab:{table.number:02d}", note=table.note),
     }
-    return [write_atomically(stem.with_suffix(suffix), text.encode()) for suffix, text in contents.items()]
+    return [write_whole(stem.with_suffix(suffix), text.encode()) for suffix, text in contents.items()]
 
 
 def _frame(headers: tuple[str, ...], wanted: list[Cell], measured: list[Measurement]) -> pd.DataFrame:

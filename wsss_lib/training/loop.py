@@ -5,7 +5,6 @@ on with the very batches it would have seen, whatever the number of threads that
 """
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from wsss_lib.data.disk import aside
 from wsss_lib.training.compute import Compute
 from wsss_lib.vocabulary import SettingsError, WsssError
 
@@ -173,9 +173,8 @@ def _save(
         "random": torch.get_rng_state(),
         "random_cuda": torch.cuda.get_rng_state(compute.device) if compute.device.type == "cuda" else None,
     }
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    with aside(path) as unfinished:
+        torch.save(state, unfinished)
 
 
 def _resume(

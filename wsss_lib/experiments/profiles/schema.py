@@ -83,6 +83,11 @@ class Role:
         if not set(self.segmentation_seeds) <= set(self.clustering_seeds) or not self.clustering_seeds:
             raise SettingsError(f"segmentation_seeds of role {self.dataset} must be among its clustering_seeds")
 
+    @property
+    def classifier_seeds(self) -> tuple[int, ...]:
+        """The seeds whose classifiers differ: all of them, or the first where one classifier serves them all."""
+        return self.clustering_seeds if self.classifier_per_seed else self.clustering_seeds[:1]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
