@@ -14,6 +14,7 @@ from wsss_lib.experiments.measure import (
     reference_scores,
     role_scores,
     segmentation_scores,
+    tag_agreement,
 )
 from wsss_lib.regions.superpixels import oracle_label_map, region_majority
 from wsss_lib.vocabulary import IGNORE
@@ -121,3 +122,24 @@ def test_labels_are_for_measuring_only(open_tiny, finished, tmp_path, monkeypatc
             np.testing.assert_array_equal(ours, expected)
     assert stages.segmentation_training() == finished.main.segmentation_training()
     assert len(role_scores(stages)) > 0
+
+
+def test_agreement_with_tags_needs_no_label_and_follows_the_maps(finished, monkeypatch):
+    """Maps that hold nothing but the tags agree with them fully; nothing of the label maps is read."""
+    stages = finished.main
+    found = tag_agreement(stages)
+    assert found["class maps"].tolist() == ["whole", "patches", "dense"]
+    assert found["mean"].between(0, 100).all()
+    monkeypatch.setattr(type(stages), "picture_scores", lambda *_: stages.tags.astype(float))
+    monkeypatch.setattr(pipeline.Stages, "label_maps", None)
+    told = tag_agreement(stages).drop(columns="class maps").to_numpy()
+    assert np.nanmin(told) == 100
+
+
+def test_scores_of_a_picture_are_shares_that_no_tag_touches(finished):
+    """The probabilities of the targets sum to at most one at every place, absorbing classes take the rest."""
+    scores = finished.main.picture_scores("dense")
+    assert scores.shape == finished.main.tags.shape
+    assert (scores >= 0).all()
+    assert (scores.sum(1) <= 1 + 1e-5).all()
+    assert scores[~finished.main.tags].max() > 0

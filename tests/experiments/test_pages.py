@@ -150,6 +150,15 @@ def test_accuracy_of_another_role_has_its_own_file(tmp_path: Path):
     ]
 
 
+def test_agreement_with_tags_is_shown_and_kept(finished: Experiment):
+    shown = pages.agreement_with_tags(finished.main)
+    assert list(shown.columns) == ["class", "whole, %", "patches, %", "dense, %"]
+    assert shown["class"].iloc[-1] == "mean"
+    kept = pd.read_csv(finished.places.tables / "tag_agreement.csv")
+    np.testing.assert_allclose(kept["whole, %"], shown["whole, %"])
+    assert (finished.places.tables / "tag_agreement.md").read_text().startswith("| class | whole, % |")
+
+
 # ------------------------------------------------------------------------------------------------------- predictions
 
 

@@ -16,6 +16,7 @@ from wsss_lib.data.pictures import read_label_map
 from wsss_lib.evaluation.confusion import ConfusionMatrix, confusion_matrix
 from wsss_lib.evaluation.references import constant_matrix, fit_table, label_histogram, predict_table
 from wsss_lib.evaluation.scores import scores, scores_table
+from wsss_lib.evaluation.tags import tag_auc
 from wsss_lib.experiments.files import load_arrays, save_arrays
 from wsss_lib.experiments.pipeline import Experiment, Stages
 from wsss_lib.experiments.store import Artefact
@@ -58,6 +59,19 @@ def distinct_seed_rules(stages: Stages) -> list[str]:
     for name, variant in stages.role.variants.items():
         first.setdefault((variant.where, variant.heat, variant.seeds), name)
     return list(first.values())
+
+
+def tag_agreement(stages: Stages) -> pd.DataFrame:
+    """How well every localisation agrees with the tags of the training pictures, without any label: a row for each,
+    AUC of every class in percent (``evaluation.tags``) and their mean, averaged over the classifiers' seeds.
+    """
+    rows = {}
+    for where in SEED_STAGES:
+        if getattr(stages.role, where) is not None:
+            auc = [tag_auc(stages.picture_scores(where, seed), stages.tags) for seed in stages.role.classifier_seeds]
+            rows[where] = np.mean(auc, axis=0)
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(stages.label_space.classes))
+    return frame.assign(mean=frame.mean(axis="columns")).rename_axis("class maps").reset_index()
 
 
 def round_scores(stages: Stages) -> pd.DataFrame:

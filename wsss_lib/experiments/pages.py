@@ -22,6 +22,7 @@ from wsss_lib.experiments.measure import (
     round_scores,
     seed_scores,
     segmentation_scores,
+    tag_agreement,
 )
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.notebooks import expected_minutes, find_notebook
@@ -104,6 +105,20 @@ def _accuracy(stages: Stages) -> pd.DataFrame:
             "std": values.std(axis=0, ddof=1) if len(values) > 1 else np.nan,
         }
     )
+
+
+def agreement_with_tags(stages: Stages) -> pd.DataFrame:
+    """What can be said of the class maps without labels, one column per localisation; also written as CSV and Markdown.
+
+    AUC in percent: the chance that a picture with the tag scores higher than one without it. Classes that all pictures
+    have, or none, cannot be ranked and are left out.
+    """
+    found = tag_agreement(stages).set_index("class maps").T.dropna().rename_axis("class").reset_index()
+    shown = found.round(1).rename(columns={name: f"{name}, %" for name in found.columns[1:]})
+    folder = stages.experiment.places.tables
+    write_whole(folder / "tag_agreement.csv", shown.to_csv(index=False, lineterminator="\n").encode())
+    write_whole(folder / "tag_agreement.md", (markdown_table(shown.astype(str)) + "\n").encode())
+    return shown
 
 
 def write_predictions(roles: Sequence[Stages], seed: int = 0) -> pd.DataFrame:

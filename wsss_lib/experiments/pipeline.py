@@ -44,7 +44,7 @@ from wsss_lib.segmentation.predict import Segmenter, load_segmenter, save_segmen
 from wsss_lib.segmentation.pseudo_labels import label_maps
 from wsss_lib.segmentation.training import train_segmentation
 from wsss_lib.training.compute import Compute, choose_compute
-from wsss_lib.vocabulary import DataError, LabelMap, LabelSpace, RegionMap, SceneSet, SettingsError, SimpleSet
+from wsss_lib.vocabulary import DataError, LabelMap, LabelSpace, RegionMap, SceneSet, SettingsError, SimpleSet, Tags
 
 
 class Experiment:
@@ -192,7 +192,17 @@ class Stages:
     ) -> Float[np.ndarray, "class h w"]:
         """Heat of every tag of a training picture; ``where`` is ``whole``, ``patches`` or ``dense``."""
         maps = torch.from_numpy(self._class_maps(where, seed)[index].astype(np.float32))
-        return self._heat(maps, index, self._variant(variant), seed).numpy()
+        return self._heat(maps, self.tags[index], self._variant(variant), seed).numpy()
+
+    def picture_scores(self, where: str, seed: int = 0) -> Float[np.ndarray, "picture class"]:
+        """Share of every class in every training picture as the classifier alone sees it: no tag, no label is used.
+
+        The mean over the picture of the classifier's probability at each place (heat ``probability``).
+        """
+        everything = np.ones(len(self.label_space), dtype=bool)
+        rule = replace(self._variant("default"), heat="probability")
+        maps = [torch.from_numpy(each.astype(np.float32)) for each in self._class_maps(where, seed)]
+        return np.stack([self._heat(each, everything, rule, seed).mean((1, 2)).numpy() for each in maps])
 
     def seeds(self, variant: str = "default", seed: int = 0, where: str = "") -> Labels:
         """First label of every region of all training pictures, one after the other.
@@ -208,7 +218,7 @@ class Stages:
         def make(folder: Path) -> None:
             maps, chosen = self._class_maps(where, seed), []
             for index, each in enumerate(self.regions()):
-                heat = self._heat(torch.from_numpy(maps[index].astype(np.float32)), index, rule, seed)
+                heat = self._heat(torch.from_numpy(maps[index].astype(np.float32)), self.tags[index], rule, seed)
                 chosen.append(choose_seeds(mean_pool(heat, each).numpy(), self.tags[index], rule.seeds))
             labels, certainty = (np.concatenate(parts) for parts in zip(*chosen, strict=True))
             save_arrays(folder / "seeds.npz", {"labels": labels, "certainty": certainty})
@@ -218,11 +228,11 @@ class Stages:
         arrays = load_arrays(self._artefact("seeds", params, inputs, make).folder / "seeds.npz")
         return arrays["labels"], arrays["certainty"]
 
-    def _heat(self, maps, index: int, variant: Variant, seed: int):
+    def _heat(self, maps, tags: Tags, variant: Variant, seed: int):
         bias = self.classifier(seed).linear.bias
         assert bias is not None
         return heat_maps(
-            maps, bias.detach().cpu(), self.tags[index], targets=self.pictures.targets,
+            maps, bias.detach().cpu(), tags, targets=self.pictures.targets,
             activation=self.role.classifier.activation, heat=variant.heat, background=self.label_space.background,
         )  # fmt: skip
 
