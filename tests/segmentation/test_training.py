@@ -183,6 +183,17 @@ def test_resumed_equals_uninterrupted(tmp_path):
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
+def test_statistics_of_batch_norm_are_of_the_final_weights():
+    """One step at a huge rate: running means would still remember the weights before it, and a spoilt one for good."""
+    network = new_network()
+    norm = next(layer for layer in network.modules() if isinstance(layer, torch.nn.BatchNorm2d))
+    assert norm.running_var is not None
+    norm.running_var.fill_(torch.inf)
+    trained(network)
+    assert norm.running_var.isfinite().all()
+    assert norm.num_batches_tracked == CONFIG.settling_batches
+
+
 # ---------------------------------------------------------------------------------------------------------- bad input
 
 
@@ -196,7 +207,8 @@ def test_no_picture_is_refused():
     [
         ({"input_size": (16, 33)}, "at least 17"),
         ({"crop_size": (33, 8)}, "at least 17"),
-        ({"label_stride": 0}, "label_stride >= 1"),
+        ({"label_stride": 0}, "label_stride and settling_batches of at least 1"),
+        ({"settling_batches": 0}, "label_stride and settling_batches of at least 1"),
         ({"scale_range": (1.5, 1.0)}, "two positive numbers in order"),
         ({"scale_range": (0.0, 1.0)}, "two positive numbers in order"),
     ],

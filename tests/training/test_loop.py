@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from wsss_lib.training.compute import choose_compute
-from wsss_lib.training.loop import DivergedError, TrainingConfig, _batches, make_optimizer, train
+from wsss_lib.training.loop import DivergedError, TrainingConfig, _batches, make_optimizer, settle_batch_norm, train
 from wsss_lib.vocabulary import SettingsError
 
 CPU = choose_compute("cpu", "float32")
@@ -102,3 +102,22 @@ def test_unknown_device_is_refused():
 def test_batches_prepared_ahead_are_the_same(start, stop):
     inline, ahead = (list(_batches(lambda step: step**2, start, stop, ahead=ahead)) for ahead in (False, True))
     assert inline == ahead == [(step, step**2) for step in range(start, stop)]
+
+
+def test_batch_norm_statistics_are_the_mean_over_the_batches_by_hand():
+    """Batches 0, 2 and 4, 8: means 1 and 6, variances (of n - 1) 2 and 8; whatever the running values were before."""
+    model = nn.Sequential(nn.BatchNorm1d(1), nn.Dropout(0.5))
+    spoilt = model[0]
+    spoilt.running_mean.fill_(100.0)
+    spoilt.running_var.fill_(torch.inf)
+    state = torch.get_rng_state()
+    settle_batch_norm(model, (torch.tensor([[a], [b]]) for a, b in ((0.0, 2.0), (4.0, 8.0))), compute=CPU, seed=0)
+    assert (spoilt.running_mean.item(), spoilt.running_var.item()) == (3.5, 5.0)
+    assert (model.training, spoilt.momentum) == (False, 0.1)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_without_batch_norm_nothing_happens():
+    model, _, _ = small_problem()
+    settle_batch_norm(model, (_ for _ in ()), compute=CPU, seed=0)
+    assert not model.training

@@ -14,7 +14,7 @@ from torch import Tensor
 from wsss_lib.data.pictures import resize_label_map
 from wsss_lib.segmentation.networks import LargeFOV, upsample
 from wsss_lib.training.compute import Compute
-from wsss_lib.training.loop import Report, TrainingConfig, train
+from wsss_lib.training.loop import Report, TrainingConfig, settle_batch_norm, train
 from wsss_lib.vocabulary import IGNORE, DataError, Image, LabelMap, SettingsError
 
 
@@ -25,6 +25,7 @@ class SegmentationConfig:
     ``input_size`` (width, height) is what pictures are resized to; crops of ``crop_size`` are cut from them after a
     random scaling within ``scale_range`` and a random mirror. Sizes of stride * n + 1 make corners coincide.
     Labels are compared every ``label_stride`` pixels: DeepLab-LargeFOV takes its output stride, 8 (specification 5.1).
+    After training, batch normalisation takes its statistics from ``settling_batches`` more batches.
     """
 
     network: str
@@ -33,11 +34,14 @@ class SegmentationConfig:
     crop_size: tuple[int, int]
     scale_range: tuple[float, float] = (1.0, 1.0)
     label_stride: int = 8
+    settling_batches: int = 32
     training: TrainingConfig
 
     def __post_init__(self) -> None:
-        if min(*self.input_size, *self.crop_size) < 17 or self.label_stride < 1:
-            raise SettingsError(f"input_size and crop_size of at least 17 and label_stride >= 1 are needed, in {self}")
+        if min(*self.input_size, *self.crop_size) < 17 or min(self.label_stride, self.settling_batches) < 1:
+            raise SettingsError(
+                f"input_size and crop_size of at least 17, label_stride and settling_batches of at least 1, in {self}"
+            )
         if not 0 < self.scale_range[0] <= self.scale_range[1]:
             raise SettingsError(f"scale_range must be two positive numbers in order, not {self.scale_range}")
 
@@ -75,10 +79,14 @@ def train_segmentation(
         pixels, truth = values
         return pixel_cross_entropy(network(pixels), truth, config.label_stride)
 
-    return train(
+    losses = train(
         network, batch, loss, config.training, compute=compute, seed=seed, head=network.head, checkpoint=checkpoint,
         report=report,
     )  # fmt: skip
+    last = config.training.steps
+    settling = (batch(step)[0] for step in range(last, last + config.settling_batches))
+    settle_batch_norm(network, settling, compute=compute, seed=seed)
+    return losses
 
 
 def pixel_cross_entropy(

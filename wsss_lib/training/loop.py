@@ -5,13 +5,14 @@ on with the very batches it would have seen, whatever the number of threads that
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import torch
+import torch.optim.swa_utils
 from torch import Tensor, nn
 
 from wsss_lib.data.disk import aside
@@ -136,6 +137,21 @@ def train(
                 _save(checkpoint, model, optimizer, scheduler, losses, compute)
     model.eval()
     return losses
+
+
+def settle_batch_norm(model: nn.Module, batches: Iterable[Tensor], *, compute: Compute, seed: int) -> None:
+    """Batch normalisation statistics of a trained model, averaged over ``batches`` of its inputs, each with one weight.
+
+    While it learns, a layer keeps a running mean that follows its last few batches, of weights that still change; what
+    predicts should rest on the final weights and on many pictures (Wu, Johnson, "Rethinking Batch in BatchNorm", 2021).
+    One step with an infinite variance would also spoil a running mean for good, while training itself goes on: that was
+    seen once, in bfloat16 on a processor. A model without such layers is left as it is.
+    """
+    devices = [compute.device] if compute.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), compute.autocast():
+        torch.manual_seed(seed)  # dropout draws
+        torch.optim.swa_utils.update_bn(batches, model)
+    model.eval()
 
 
 def _batches(batch: Callable[[int], Batch], start: int, stop: int, *, ahead: bool) -> Iterator[tuple[int, Batch]]:

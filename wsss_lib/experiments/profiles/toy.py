@@ -41,6 +41,7 @@ def _toy_segmentation(size: Size, steps: int) -> SegmentationConfig:
         crop_size=(size[1], size[1]) if size[0] > 1.5 * size[1] else size,
         scale_range=(0.8, 1.25),
         label_stride=4,
+        settling_batches=min(16, steps),
         training=TrainingConfig(steps=steps, batch_size=8, learning_rate=0.01, head_factor=5),
     )
 
