@@ -13,6 +13,7 @@ from wsss_lib.classification.backbones import (
     BACKBONES,
     IMAGENET_MEAN,
     IMAGENET_STD,
+    DepthwiseConv2d,
     build_backbone,
     read_weights,
 )
@@ -157,6 +158,31 @@ def test_dilated_networks_compute_what_torchvision_computes_and_the_cells_betwee
     torch.testing.assert_close(
         ours(images)[..., ::2, ::2], expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())
     )
+
+
+def test_depthwise_weights_learn_the_same_in_mixed_precision():
+    """Autocast with channels-last layout, where PyTorch's own gradient of a dilated depthwise convolution is wrong."""
+    torch.manual_seed(0)
+    layer = DepthwiseConv2d(64, 64, 3, padding=2, dilation=2, groups=64, bias=False)
+    layer = layer.to(memory_format=torch.channels_last)
+    x, slope = (torch.randn(2, 64, 12, 15).to(memory_format=torch.channels_last) for _ in range(2))
+    gradients = []
+    for mixed in (False, True):
+        layer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+            values = layer(x.bfloat16() if mixed else x)
+        assert values.dtype == (torch.bfloat16 if mixed else torch.float32)
+        values.backward(slope.to(values.dtype))
+        assert layer.weight.grad is not None
+        gradients.append(layer.weight.grad.clone())
+    exact, found = gradients
+    assert (found - exact).norm() < 0.02 * exact.norm()
+
+
+def test_every_depthwise_convolution_of_mobilenet_is_one_of_ours():
+    layers = [each for each in outline("mobilenet_v2").modules() if isinstance(each, nn.Conv2d) and each.groups > 1]
+    assert len(layers) == 17
+    assert {type(layer) for layer in layers} == {DepthwiseConv2d}
 
 
 def test_published_mobilenet_weights_fit(shared_folder):
