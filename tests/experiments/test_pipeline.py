@@ -229,6 +229,13 @@ def test_a_changed_setting_remakes_only_what_follows(open_tiny, finished):
     assert sorted(started(said)) == ["clustering", "region_features", "seeds", "superpixels"]
 
 
+def test_variants_and_seeds_share_one_array_of_features(finished):
+    """On CamVid it has 0.9 GB, and a run asks for it six times."""
+    stages = finished.main
+    assert stages.features("default").array is stages.features("no_center_loss").array
+    assert stages._class_maps("dense", 0) is stages._class_maps("dense", 0)
+
+
 def test_variants_share_what_they_have_in_common(finished):
     stages = finished.main
     made = [artefact.stage for artefact in finished.store.used]

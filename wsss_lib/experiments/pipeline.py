@@ -238,7 +238,7 @@ class Stages:
 
     @lru_cache(maxsize=64)  # noqa: B019
     def _class_maps(self, where: str, seed: int) -> Float[np.ndarray, "picture simple rows columns"]:
-        return np.load(self._class_maps_artefact(where, seed).folder / "maps.npy")
+        return self._array(self._class_maps_artefact(where, seed).folder / "maps.npy")
 
     def _class_maps_artefact(self, where: str, seed: int) -> Artefact:
         config, scenes = self.localization(where), self.scenes("train")
@@ -256,7 +256,6 @@ class Stages:
 
     # ------------------------------------------------------------------------------------- region features, clustering
 
-    @lru_cache(maxsize=64)  # noqa: B019
     def features(self, variant: str = "default", seed: int = 0) -> RegionFeatures:
         """Features of all regions, from the classifier's backbone.
 
@@ -279,9 +278,14 @@ class Stages:
 
         params = {"config": config, "superpixels": self.role.superpixels}
         artefact = self._artefact("region_features", params, {"network": network, "pictures": scenes.fingerprint}, make)
-        array = np.load(artefact.folder / "features.npy")
+        array = self._array(artefact.folder / "features.npy")
         counts = np.array([int(each.max()) + 1 for each in regions])
         return MeanPooled(array, counts) if config.pooling == "mean" else MaskedRoi(array, regions, counts)
+
+    @lru_cache(maxsize=64)  # noqa: B019
+    def _array(self, path: Path) -> np.ndarray:
+        """An array of the store, in memory once, however many variants and seeds share it."""
+        return np.load(path)
 
     @lru_cache(maxsize=64)  # noqa: B019
     def rounds(self, variant: str = "default", seed: int = 0) -> list[Labels]:
