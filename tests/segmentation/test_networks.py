@@ -1,4 +1,4 @@
-"""Segmentation networks: the published size and grid, and logits that answer where the picture asks."""
+"""Segmentation networks: LargeFOV's published size and grid, and logits of all that answer where the picture asks."""
 
 import pytest
 import torch
@@ -35,8 +35,36 @@ def test_the_head_on_other_backbones(name, side, cells):
 def test_the_head_is_what_has_no_pretrained_weights(name):
     network = outline(name, 5)
     head = sum(each.numel() for layer in network.head for each in layer.parameters())
-    backbone = sum(each.numel() for each in network.backbone.parameters())
-    assert head + backbone == sum(each.numel() for each in network.parameters())
+    streams = [child for child in network.children() if isinstance(child, Backbone)]
+    backbones = sum(each.numel() for stream in streams for each in stream.parameters())
+    assert head + backbones == sum(each.numel() for each in network.parameters())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@torch.no_grad()
+def test_every_network_answers_a_picture(name):
+    """Float32 logits on a grid that is not finer than the picture nor coarser than the backbone's."""
+    network = outline(name, 5)
+    logits = network(torch.empty(1, 3, 49, 65, device="meta"))
+    assert logits.dtype == torch.float32
+    assert logits.shape[:2] == (1, 5)
+    stride = min(network.backbone.stride, 16)
+    for side, cells in zip((49, 65), logits.shape[2:], strict=True):
+        assert (side - 1) // stride + 1 <= cells <= side
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name.endswith("_small")])
+@torch.no_grad()
+def test_small_networks_give_float32_in_mixed_precision(name):
+    torch.manual_seed(0)
+    network = build_network(name, 5).eval()
+    for weights in (each for layer in network.head for each in layer.parameters() if each.ndim > 1):
+        nn.init.kaiming_normal_(weights)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(255 * torch.rand(2, 3, 49, 65, generator=torch.Generator().manual_seed(0)))
+    assert logits.dtype == torch.float32
+    assert logits.isfinite().all()
+    assert logits.abs().max() > 0
 
 
 def test_corners_stay_in_their_corners_by_hand():

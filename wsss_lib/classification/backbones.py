@@ -231,16 +231,20 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
 
 
 def build_backbone(name: str, weights: str | Path = "none") -> Backbone:
-    """A backbone with its weights: ``none`` (random), ``torchvision`` (downloaded by it), or a file.
-
-    A file is a torchvision state dict of the same network, as ``.safetensors`` or ``.pth``; layers behind the trunk are
-    ignored. Raises ``SettingsError`` for an unknown name, ``DataError`` for a missing, damaged or foreign file.
-    """
+    """A backbone by name with its weights (:func:`load_weights`); ``SettingsError`` names the known ones."""
     if name not in BACKBONES:
         raise SettingsError(f"unknown backbone {name!r}; known are {', '.join(BACKBONES)}")
-    backbone = BACKBONES[name]()
+    return load_weights(BACKBONES[name](), weights)
+
+
+def load_weights(backbone: Backbone, weights: str | Path) -> Backbone:
+    """The same backbone with weights in its trunk: ``none`` (as it is), ``torchvision`` (downloaded by it), or a file.
+
+    A file is a torchvision state dict of the same network, as ``.safetensors`` or ``.pth``; layers behind the trunk are
+    ignored. Raises ``SettingsError`` where torchvision has none, ``DataError`` for a missing, damaged or foreign file.
+    """
     if str(weights) == "torchvision":
-        _load_trunk(backbone, _torchvision_state(name), source="torchvision")
+        _load_trunk(backbone, _torchvision_state(backbone.name), source="torchvision")
     elif str(weights) != "none":
         _load_trunk(backbone, read_weights(Path(weights)), source=str(weights))
     return backbone
@@ -265,12 +269,15 @@ def _torchvision_state(name: str) -> dict[str, Tensor]:
     network = "vgg16" if name.startswith("vgg16") else name
     if network == "small":
         raise SettingsError("the small backbone has no published weights; use weights 'none'")
+    if network not in models.list_models():
+        raise SettingsError(f"torchvision has no weights of {name}; use weights 'none' or a file made for this network")
     return models.get_model(network, weights="IMAGENET1K_V1").state_dict()
 
 
 def _load_trunk(backbone: Backbone, state: dict[str, Tensor], *, source: str) -> None:
     own = backbone.trunk.state_dict()
     given = dict(zip(_torchvision_names(backbone, own), own, strict=True))
+    state = {theirs: _shaped(value, own[given[theirs]]) for theirs, value in state.items() if theirs in given}
     missing = [theirs for theirs in given if theirs not in state]
     wrong = [theirs for theirs, ours in given.items() if theirs in state and state[theirs].shape != own[ours].shape]
     if missing or wrong:
@@ -285,15 +292,22 @@ def _load_trunk(backbone: Backbone, state: dict[str, Tensor], *, source: str) ->
     backbone.trunk.load_state_dict(unit)
 
 
+def _shaped(theirs: Tensor, ours: Tensor) -> Tensor:
+    """A fully connected layer over a map is a convolution as large as the map: its weights, in that shape."""
+    linear = theirs.ndim == 2 and ours.ndim == 4 and theirs.shape == ours.flatten(1).shape
+    return theirs.view_as(ours) if linear else theirs
+
+
 def _torchvision_names(backbone: Backbone, own: dict[str, Tensor]) -> list[str]:
     """torchvision's name of each trunk tensor, in the trunk's order."""
     if not backbone.name.startswith("vgg16"):
-        prefix = "" if backbone.name == "resnet50" else "features."
-        return [prefix + name for name in own]
+        numbered = next(iter(own)).split(".")[0].isdigit()  # layers with names of their own keep them
+        return [f"features.{name}" if numbered else name for name in own]
     names, position = [], 0
     for widths in VGG16_WIDTHS:
         for _ in widths:
             names += [f"features.{position}.weight", f"features.{position}.bias"]
             position += 2  # the convolution and its ReLU
         position += 1  # the pool
-    return names
+    names += [f"classifier.{layer}.{kind}" for layer in (0, 3) for kind in ("weight", "bias")]
+    return names[: len(own)]  # fc6 and fc7 belong to few trunks

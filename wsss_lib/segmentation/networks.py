@@ -1,4 +1,4 @@
-"""Segmentation networks: DeepLab-LargeFOV as published on VGG16, and its head on other backbones (spec. 5.1)."""
+"""Segmentation networks by name, and their logits on the pixels of a picture (specification 5)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,69 +6,38 @@ from pathlib import Path
 import torch
 import torch.nn.functional as functional
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from wsss_lib.classification.backbones import Backbone, build_backbone
+from wsss_lib.segmentation.aspp import aspp_mobilenet_v2, aspp_small, deeplab_aspp
+from wsss_lib.segmentation.base import SegmentationNetwork
+from wsss_lib.segmentation.drn import drn_d_22, drn_d_105, drn_small
+from wsss_lib.segmentation.fcn import fcn8s, fcn8s_mobilenet_v2, fcn8s_small
+from wsss_lib.segmentation.largefov import LargeFOV, deeplab_largefov, largefov_mobilenet_v2, largefov_small
+from wsss_lib.segmentation.two_stream import two_stream_largefov, two_stream_mobilenet_v2, two_stream_small
 from wsss_lib.vocabulary import SettingsError
 
+__all__ = ["NETWORKS", "LargeFOV", "SegmentationNetwork", "build_network", "predict_logits", "upsample"]
 
-class LargeFOV(nn.Module):
-    """fc6 as a dilated 3x3 convolution with a large field of view, fc7 and fc8 as 1x1 convolutions, on a backbone.
-
-    Takes RGB pictures with values 0..255, returns logits on the backbone's grid.
-    """
-
-    def __init__(self, backbone: Backbone, num_classes: int, width: int, dilation: int, dropout: float) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.fc6 = nn.Conv2d(backbone.channels, width, 3, padding=dilation, dilation=dilation)
-        self.fc7 = nn.Conv2d(width, width, 1)
-        self.fc8 = nn.Conv2d(width, num_classes, 1)
-        self.dropout = nn.Dropout(dropout)
-        for layer in (self.fc6, self.fc7):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]  # these convolutions have a bias
-        nn.init.normal_(self.fc8.weight, std=0.01)
-        nn.init.zeros_(self.fc8.bias)  # pyright: ignore[reportArgumentType]
-
-    @property
-    def head(self) -> list[nn.Module]:
-        """The layers without pretrained weights, trained ten times faster."""
-        return [self.fc6, self.fc7, self.fc8]
-
-    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch class rows columns"]:
-        x = self.dropout(self.fc6(self.backbone(images)).relu())
-        return self.fc8(self.dropout(self.fc7(x).relu())).float()
-
-
-def deeplab_largefov(num_classes: int, weights: str | Path = "none") -> LargeFOV:
-    """DeepLab-LargeFOV on VGG16: stride 8, 1024 channels, dilation 12, dropout 0.5; exactly as published."""
-    backbone = build_backbone("vgg16_largefov", weights)
-    return LargeFOV(backbone, num_classes, width=1024, dilation=12, dropout=0.5)
-
-
-def largefov_mobilenet_v2(num_classes: int, weights: str | Path = "none") -> LargeFOV:
-    """The same head on MobileNetV2 at stride 16: dilation 6 sees as far as 12 at stride 8; 256 channels, dropout 0.1.
-
-    Narrower than the published head because it would otherwise cost more than the network below it.
-    """
-    backbone = build_backbone("mobilenet_v2", weights)
-    return LargeFOV(backbone, num_classes, width=256, dilation=6, dropout=0.1)
-
-
-def largefov_small(num_classes: int, weights: str | Path = "none") -> LargeFOV:
-    """The same head on the toy's small backbone: stride 4, dilation 4, 64 channels."""
-    return LargeFOV(build_backbone("small", weights), num_classes, width=64, dilation=4, dropout=0.1)
-
-
-NETWORKS: dict[str, Callable[[int, str | Path], LargeFOV]] = {
+NETWORKS: dict[str, Callable[[int, str | Path], SegmentationNetwork]] = {
     "deeplab_largefov": deeplab_largefov,
     "largefov_mobilenet_v2": largefov_mobilenet_v2,
     "largefov_small": largefov_small,
+    "fcn8s": fcn8s,
+    "fcn8s_mobilenet_v2": fcn8s_mobilenet_v2,
+    "fcn8s_small": fcn8s_small,
+    "drn_d_105": drn_d_105,
+    "drn_d_22": drn_d_22,
+    "drn_small": drn_small,
+    "two_stream_largefov": two_stream_largefov,
+    "two_stream_mobilenet_v2": two_stream_mobilenet_v2,
+    "two_stream_small": two_stream_small,
+    "deeplab_aspp": deeplab_aspp,
+    "aspp_mobilenet_v2": aspp_mobilenet_v2,
+    "aspp_small": aspp_small,
 }
 
 
-def build_network(name: str, num_classes: int, weights: str | Path = "none") -> LargeFOV:
+def build_network(name: str, num_classes: int, weights: str | Path = "none") -> SegmentationNetwork:
     """A segmentation network by name; ``SettingsError`` names the known ones."""
     if name not in NETWORKS:
         raise SettingsError(f"unknown segmentation network {name!r}; known are {', '.join(NETWORKS)}")
@@ -87,7 +56,7 @@ def upsample(
 
 
 def predict_logits(
-    network: LargeFOV, image: Float[Tensor, "1 3 height width"], size: tuple[int, int]
+    network: SegmentationNetwork, image: Float[Tensor, "1 3 height width"], size: tuple[int, int]
 ) -> Float[Tensor, "class out_height out_width"]:
     """Logits of one prepared picture at (height, width) ``size``."""
     with torch.no_grad():

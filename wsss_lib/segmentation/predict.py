@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from wsss_lib.data.disk import list_pictures, replacing
 from wsss_lib.data.label_spaces import label_space
 from wsss_lib.data.pictures import color_overlay, read_image, write_image, write_label_map
-from wsss_lib.segmentation.networks import LargeFOV, build_network, predict_logits
+from wsss_lib.segmentation.networks import SegmentationNetwork, build_network, predict_logits
 from wsss_lib.training.compute import Compute, choose_compute
 from wsss_lib.vocabulary import DataError, Image, LabelMap, LabelSpace, WsssError
 
@@ -22,7 +22,7 @@ from wsss_lib.vocabulary import DataError, Image, LabelMap, LabelSpace, WsssErro
 class Segmenter:
     """A trained network with what it needs to be used: its classes and the size it works at (width, height)."""
 
-    network: LargeFOV
+    network: SegmentationNetwork
     network_name: str
     label_space: LabelSpace
     input_size: tuple[int, int]

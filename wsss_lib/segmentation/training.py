@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wsss_lib.data.pictures import resize_label_map
-from wsss_lib.segmentation.networks import LargeFOV, upsample
+from wsss_lib.segmentation.networks import SegmentationNetwork, upsample
 from wsss_lib.training.compute import Compute
 from wsss_lib.training.loop import Report, TrainingConfig, settle_batch_norm, train
 from wsss_lib.vocabulary import IGNORE, DataError, Image, LabelMap, SettingsError
@@ -47,7 +47,7 @@ class SegmentationConfig:
 
 
 def train_segmentation(
-    network: LargeFOV,
+    network: SegmentationNetwork,
     images: Callable[[int], Image],
     labels: Callable[[int], LabelMap],
     count: int,

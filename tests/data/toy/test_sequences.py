@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from wsss_lib.data.label_spaces import CAMVID, CITYSCAPES
-from wsss_lib.data.toy import ToySequence, toy_sequence
+from wsss_lib.data.toy import ToySequence, next_street_frame, toy_sequence, toy_streets
 from wsss_lib.data.toy.camera import Camera
 from wsss_lib.data.toy.canvas import View
 from wsss_lib.data.toy.sequences import true_flow
@@ -91,6 +91,19 @@ def test_drives_differ() -> None:
     one, other = (toy_sequence(CAMVID, "train", drive=drive, length=2, size=(64, 48)) for drive in (0, 1))
     assert (one.images[0] != other.images[0]).any()
     assert one.name != other.name
+
+
+def test_the_next_frame_of_a_street_is_of_that_street() -> None:
+    """It differs from the street's picture (beyond noise), but less than from any other street's; and is repeatable."""
+    streets = toy_streets(CAMVID, "train", seed=3, count=3, size=(120, 90))
+    following = next_street_frame(CAMVID, "train", seed=3, size=(120, 90))
+    for index in range(3):
+        frame = following(index)
+        assert frame.shape == (90, 120, 3)
+        np.testing.assert_array_equal(frame, following(index))
+        distance = [np.abs(frame.astype(float) - streets.image(other)).mean() for other in range(3)]
+        assert distance[index] == min(distance)
+        assert 2 < distance[index] < 0.7 * min(distance[:index] + distance[index + 1 :])
 
 
 @pytest.mark.parametrize(

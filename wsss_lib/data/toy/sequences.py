@@ -1,5 +1,6 @@
 """Short toy drives: a camera that moves through a street with moving traffic, and the true optical flow."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,9 @@ from wsss_lib.vocabulary import Image, LabelMap, LabelSpace, SettingsError
 
 Flow = Float32[np.ndarray, "height width 2"]
 """Where each pixel of a frame moves in the next one: (columns to the right, rows down)."""
+
+SPEEDS = (0.25, 0.9)
+"""Slowest and fastest drive, metres per frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,24 @@ def true_flow(view: View, camera: Camera, speed: float) -> Flow:
     return np.stack([right, down], axis=-1).astype(np.float32) * np.float32(camera.focal)
 
 
+def next_street_frame(
+    label_space: LabelSpace, split: str, *, seed: int = 0, size: tuple[int, int] | None = None
+) -> Callable[[int], Image]:
+    """For picture ``i`` of ``toy_streets`` with the same arguments: the next frame of that street, without labels.
+
+    The street is at frame 0 of a drive, at a speed of its own. Drawn anew on every call.
+    """
+    recipe = street_recipe(label_space, split, seed, 1, size)
+    indices = class_indices(label_space)
+
+    def draw(index: int) -> Image:
+        street, speed = sample_street(recipe.rng(index), split, recipe.size), recipe.rng(index, 3).uniform(*SPEEDS)
+        view = paint_street(street, indices, frame=1, speed=speed)
+        return develop(view.color, view.inverse_depth, street.light, recipe.rng(index, 2))
+
+    return draw
+
+
 def toy_sequence(
     label_space: LabelSpace,
     split: str,
@@ -72,7 +94,7 @@ def toy_sequence(
     streets = street_recipe(label_space, split, seed, length, size)
     recipe = replace(streets, kind="sequences")
     rng = recipe.rng(drive)
-    street, speed = sample_street(rng, split, recipe.size), rng.uniform(0.25, 0.9)
+    street, speed = sample_street(rng, split, recipe.size), rng.uniform(*SPEEDS)
     indices = class_indices(label_space)
     views = [paint_street(street, indices, frame=frame, speed=speed) for frame in range(length)]
     return ToySequence(
