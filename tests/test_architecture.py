@@ -23,12 +23,13 @@ def test_the_library_keeps_its_contract():
 
 @pytest.fixture(scope="module")
 def skeleton(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The floors of the library, empty."""
+    """The floors of the library and the systems of the comparison, empty."""
     folder = tmp_path_factory.mktemp("skeleton")
     shutil.copy(REPOSITORY / "pyproject.toml", folder)
-    for name in [path.relative_to(REPOSITORY) for path in (REPOSITORY / "wsss_lib").glob("*/__init__.py")]:
-        (folder / name).parent.mkdir(parents=True)
-        (folder / name).touch()
+    for pattern in ("*/__init__.py", "baselines/*.py"):
+        for name in [path.relative_to(REPOSITORY) for path in (REPOSITORY / "wsss_lib").glob(pattern)]:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
     for name in ("__init__", "__main__", "vocabulary"):
         (folder / "wsss_lib" / f"{name}.py").touch()
     return folder
@@ -45,11 +46,21 @@ def test_empty_floors_keep_it(skeleton: Path):
         ("training/loop", "import wsss_lib.clustering"),
         ("localization/cam", "import wsss_lib.regions"),
         ("regions/pooling", "import wsss_lib.localization"),
+        ("baselines/sec", "import wsss_lib.baselines.psa"),
         ("evaluation/scores", "import matplotlib.pyplot"),
         ("experiments/pipeline", "import seaborn"),
         ("utils", ""),
     ],
-    ids=["vocabulary imports", "upwards", "sideways", "sideways back", "drawing", "drawing above", "no floor"],
+    ids=[
+        "vocabulary imports",
+        "upwards",
+        "sideways",
+        "sideways back",
+        "one system from another",
+        "drawing",
+        "drawing above",
+        "no floor",
+    ],
 )
 def test_breaking_it_is_noticed(skeleton: Path, module: str, source: str):
     added = skeleton / "wsss_lib" / f"{module}.py"

@@ -10,6 +10,7 @@ The folders are the steps of the paper, in its order; imports go down this list 
     regions         what belongs together: superpixels, region pooling                (paper 3.1, 3.2)
     clustering      seeds, region network, centre loss, relabelling, rounds           (paper 3.2)
     segmentation    pixels from regions: a network trained on the labels              (paper 3.3)
+    baselines       the systems that the paper compares with, one file each           (paper 4.3, 4.5)
     evaluation      one confusion matrix per data set, class and category IoU         (paper 4)
     reporting       tables, figures, verdict
     experiments     profiles, artefact store, notebook runner

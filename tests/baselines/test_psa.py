@@ -1,0 +1,206 @@
+"""PSA: which cells are sure, what the walk makes of the heat, and the whole system on the street."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from wsss_lib.baselines.affinity import AffinityNetwork
+from wsss_lib.baselines.psa import PsaConfig, affinity_labels, kept_by_the_walk, psa, train_affinity, walk_labels
+from wsss_lib.baselines.sure_cells import class_scores, refine, sure_with_background, sure_without_background, to_cells
+from wsss_lib.segmentation.crf import CrfConfig
+from wsss_lib.training.loop import TrainingConfig
+from wsss_lib.vocabulary import IGNORE, LabelSpace, SettingsError
+
+SIZE = (33, 33)
+
+
+@pytest.fixture
+def config() -> PsaConfig:
+    return PsaConfig(
+        training=TrainingConfig(steps=4, batch_size=2, learning_rate=0.02, head_factor=5),
+        stride=4,
+        crf=CrfConfig(bilateral_xy=20),
+    )
+
+
+@pytest.fixture
+def voc(material):
+    """The same street with the sky as its background."""
+    colors = material.label_space.colors
+    space = LabelSpace(name="voc-like", classes=("background", "road", "car"), colors=colors, background=0)
+    return replace(material, label_space=space)
+
+
+@pytest.fixture
+def affinity(material) -> AffinityNetwork:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return AffinityNetwork(material.network("largefov_small").backbone, 4)
+
+
+def test_cells_average_the_pixels_around_every_strideth():
+    """Pixels 0..4 at stride 2: means of (0, 1), (1, 2, 3) and (3, 4)."""
+    row = torch.arange(5.0).expand(1, 5, 5)
+    assert to_cells(row, 2)[0, 0].tolist() == [0.5, 2.0, 3.5]
+    assert torch.equal(to_cells(row, 1), row)
+    assert to_cells(torch.ones(2, 33, 41), 8).shape == (2, 5, 6)
+
+
+def test_scores_with_a_background_are_divided_by_the_maximum():
+    """Heat 0.4 and 0.2 becomes 1 and 0.5; the background is 0 and (1 - 0.5)^2, whatever the heat's own row says."""
+    heat = torch.tensor([[[0.9, 0.9]], [[0.4, 0.2]], [[0.0, 0.0]]])
+    scores = class_scores(heat, 0, 2.0)
+    torch.testing.assert_close(scores, torch.tensor([[[0.0, 0.25]], [[1.0, 0.5]], [[0.0, 0.0]]]), atol=1e-4, rtol=0)
+    assert torch.equal(class_scores(heat, None, 2.0), heat)
+    assert (class_scores(torch.zeros(3, 1, 2), 0, 2.0)[0] == 1).all()  # no object anywhere
+
+
+def test_sure_cells_with_a_background():
+    """Cell 0 is an object even beside much background, cell 1 background even beside little, cell 2 depends."""
+    low = torch.tensor([[[0.1, 0.9, 0.9]], [[0.9, 0.1, 0.1]]])
+    high = torch.tensor([[[0.1, 0.9, 0.1]], [[0.9, 0.1, 0.9]]])
+    assert sure_with_background(low, high, 0).tolist() == [[1, 0, IGNORE]]
+
+
+def test_sure_cells_without_a_background():
+    """Cell 0 is sure, cell 1 has little heat, cell 2 two close classes."""
+    heat = torch.tensor([[[0.6, 0.2, 0.5]], [[0.2, 0.1, 0.4]]])
+    refined = torch.tensor([[[0.2, 0.9, 0.53]], [[0.8, 0.1, 0.47]]])
+    assert sure_without_background(heat, refined, 0.3, 0.1).tolist() == [[1, IGNORE, IGNORE]]
+
+
+def test_crf_on_the_grid_takes_the_stride_out_of_its_distances(material, config, monkeypatch):
+    """At stride 4 it runs on 9 x 9 cells; with room for 30 cells at stride 8, on 5 x 5."""
+    seen = []
+
+    def crf(unary, images, given):
+        seen.append((tuple(unary.shape), tuple(images.shape), given.bilateral_xy, given.bilateral_rgb))
+        return (-unary).softmax(1)
+
+    monkeypatch.setattr("wsss_lib.baselines.sure_cells.small_crf", crf)
+    scores, image = torch.rand(3, 33, 33), torch.rand(3, 33, 33)
+    for cells in (4096, 30):
+        refined = refine(scores, image, material.tags[1], config.crf, 4, cells)
+        assert refined.shape == (3, 9, 9)
+        assert not refined[2].any()
+    assert seen == [((1, 2, 9, 9), (1, 3, 9, 9), 5.0, 13.0), ((1, 2, 5, 5), (1, 3, 5, 5), 2.5, 13.0)]
+
+
+@pytest.mark.parametrize("kind", ["material", "voc"])
+def test_affinity_labels_are_mostly_true(kind, config, run, true_map, request):
+    """Colours tell the classes of the street apart, so what is sure is nearly always right."""
+    given = request.getfixturevalue(kind)
+    for i in range(4):
+        labels = affinity_labels(given, i, SIZE, config, run).numpy()
+        known = labels != IGNORE
+        assert labels.shape == (9, 9)
+        assert known.mean() > 0.5
+        assert (labels == true_map(i)[::4, ::4])[known].mean() > 0.9
+
+
+@pytest.mark.parametrize("tags", [[], [1], [0, 1, 2]])
+def test_tags_without_heat(material, config, run, affinity, tags):
+    """Without heat nothing is known, neither for learning nor after the walk, however many tags there are."""
+    table = np.zeros((4, 3), dtype=bool)
+    table[:, tags] = True
+    cold = replace(material, tags=table, heat=lambda _: np.zeros((3, 11, 11), np.float32))
+    assert (affinity_labels(cold, 0, SIZE, config, run) == IGNORE).all()
+    assert (walk_labels(affinity, cold, 0, SIZE, config, run) == IGNORE).all()
+
+
+def test_one_tag_and_a_class_without_heat(material, voc, config, run, affinity):
+    def warm(_):
+        return np.stack([np.zeros((11, 11)), np.full((11, 11), 0.5), np.zeros((11, 11))]).astype(np.float32)
+
+    for tags in ([False, True, False], [True, True, True]):
+        given = replace(material, tags=np.array([tags] * 4), heat=warm)
+        assert (affinity_labels(given, 0, SIZE, config, run) == 1).all()
+        assert (walk_labels(affinity, given, 0, SIZE, config, run) == 1).all()
+    only_background = replace(voc, tags=np.zeros((4, 3), dtype=bool), heat=lambda _: np.zeros((3, 11, 11), np.float32))
+    assert (affinity_labels(only_background, 0, SIZE, config, run) == 0).all()
+    assert (walk_labels(affinity, only_background, 0, SIZE, config, run) == 0).all()
+
+
+def test_training_lowers_the_loss_and_the_walk_mends_noisy_heat(material, config, run, affinity, true_map):
+    """A third of the heat's squares are wrong. After 40 steps the walk's labels agree with the true map much better."""
+
+    def noisy(i):
+        rng = np.random.default_rng([i, 1])
+        wrong = rng.random((11, 11)) < 1 / 3
+        classes = np.where(wrong, rng.integers(0, material.tags[i].sum(), (11, 11)), true_map(i)[1::3, 1::3])
+        return np.where(np.arange(3)[:, None, None] == classes, 0.6, 0.2 * material.tags[i][:, None, None]).astype("f4")
+
+    given = replace(material, heat=noisy)
+    config = replace(config, training=replace(config.training, steps=40), walk_steps=32)
+    labels = [affinity_labels(given, i, SIZE, config, run) for i in range(4)]
+    losses = train_affinity(affinity, given, SIZE, labels, config, run)
+    assert np.mean(losses[-4:]) < 0.8 * np.mean(losses[:2])
+    before = np.mean([np.kron(noisy(i).argmax(0), np.ones((3, 3))) == true_map(i) for i in range(4)])
+    walked = [walk_labels(affinity, given, i, SIZE, config, run) for i in range(4)]
+    after = np.mean([walked[i] == true_map(i) for i in range(4)])
+    assert after > before + 0.05, (before, after)
+
+
+def test_labels_per_region_are_constant_in_regions(material, config, run, affinity):
+    labels = walk_labels(affinity, material, 0, SIZE, replace(config, per_region=True, walk_steps=0), run)
+    regions = material.regions(0)
+    assert all(len(np.unique(labels[regions == r])) == 1 for r in range(regions.max() + 1))
+    assert (labels == np.kron(material.heat(0).argmax(0), np.ones((3, 3)))).mean() > 0.85
+
+
+def test_cells_kept_are_counted_class_by_class():
+    """Three of four cells of class 0 and none of class 1 are kept: (3/4 + 0) / 2. Unknown cells do not count."""
+    sure = [torch.tensor([[0, 0, 0]]), torch.tensor([[0, 1, IGNORE]])]
+    walked = [torch.tensor([[0, 0, 2]]), torch.tensor([[0, 0, 0]])]
+    assert kept_by_the_walk(sure, walked) == pytest.approx(0.375)
+    assert kept_by_the_walk([torch.tensor([[IGNORE]])], [torch.tensor([[0]])]) == 1
+
+
+def test_the_walk_is_as_long_in_pixels_on_coarser_grids(config):
+    assert [replace(config, stride=stride).steps_on_grid for stride in (4, 8, 16)] == [256, 256, 64]
+
+
+@pytest.mark.parametrize("kind", ["material", "voc"])
+def test_the_whole_system(kind, settings, config, run, request):
+    given = request.getfixturevalue(kind)
+    outcome = psa(given, settings, config, run)
+    assert {name: len(losses) for name, losses in outcome.losses.items()} == {"affinity": 4, "network": 3}
+    assert outcome.network_name == "largefov_small"
+    for i, labels in enumerate(outcome.labels):
+        assert labels.shape == SIZE
+        assert labels.dtype == np.uint8
+        assert given.tags[i][np.unique(labels)].all()
+    with torch.no_grad():
+        assert outcome.network.eval()(torch.rand(1, 3, 33, 33) * 255).isfinite().all()
+
+
+def test_two_runs_with_one_seed_make_the_same_labels(material, settings, config, run):
+    """Whatever has been drawn from torch's own generator before."""
+    first = psa(material, settings, config, run)
+    torch.rand(5)
+    second = psa(material, settings, config, run)
+    assert first.losses["affinity"] == second.losses["affinity"]
+    assert all(np.array_equal(a, b) for a, b in zip(first.labels, second.labels, strict=True))
+    other = psa(material, settings, config, replace(run, seed=1))
+    assert first.losses["affinity"] != other.losses["affinity"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"stride": 0},
+        {"radius": 1},
+        {"crf_cells": 0},
+        {"walk_steps": -1},
+        {"alphas": (32.0, 4.0, 16.0)},
+        {"alphas": (4.0, 32.0, 0.0)},
+        {"beta": 0.0},
+        {"minimum_heat": 1.5},
+        {"minimum_margin": -0.1},
+    ],
+)
+def test_bad_settings_are_refused(config, bad):
+    with pytest.raises(SettingsError):
+        replace(config, **bad)

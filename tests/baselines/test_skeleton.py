@@ -1,0 +1,95 @@
+"""What every system is given arrives as it is, also mirrored, and both ways of training learn from it."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from wsss_lib.baselines.skeleton import read_cues, resize_flow, tagged_prediction, train_on_cues, train_on_labels
+from wsss_lib.training.loop import TrainingConfig
+from wsss_lib.vocabulary import IGNORE
+
+
+def test_cues_of_a_mirrored_picture_are_mirrored_together(material):
+    straight, turned = (read_cues(material, [0, 1], [side, False], (33, 33)) for side in (False, True))
+    for name in ("images", "seeds", "heat"):
+        torch.testing.assert_close(getattr(turned, name)[0], getattr(straight, name)[0].flip(-1))
+        torch.testing.assert_close(getattr(turned, name)[1], getattr(straight, name)[1])
+    assert turned.tags.tolist() == [[True, True, True], [True, True, False]]
+    assert np.array_equal(straight.images[0].permute(1, 2, 0).numpy(), material.image(0))
+    assert np.array_equal(straight.seeds[0].numpy(), material.seeds(0))
+
+
+def test_flow_in_the_mirror_lies_and_goes_the_other_way(material):
+    """What lies left and goes right lies right and goes left; down stays down. Without sequences there is no flow."""
+    flow = np.zeros((33, 33, 2), np.float32)
+    flow[10, 2] = (3, 1)
+    moving = replace(material, flow=lambda _: flow)
+    cues = read_cues(moving, [0, 0], [False, True], (33, 33))
+    assert cues.flow[0, :, 10, 2].tolist() == [3, 1]
+    assert cues.flow[1, :, 10, 30].tolist() == [-3, 1]
+    assert (cues.flow != 0).sum() == 4
+    assert read_cues(material, [0], [True], (33, 33)).flow is None
+
+
+def test_resized_flow_is_in_the_new_pixels():
+    """Twice as wide, three times as high: (3, 1) is (6, 3) there."""
+    resized = resize_flow(np.tile(np.array([3, 1], np.float32), (4, 5, 1)), (10, 12))
+    assert resized.shape == (2, 12, 10)
+    np.testing.assert_allclose(resized[0], 6)
+    np.testing.assert_allclose(resized[1], 3)
+
+
+def test_a_network_that_sees_flow_is_trained_with_it(material, settings, run):
+    """Pictures 0 to 3 flow by (i, 0) at twice the input size: half that arrives, each with its own picture."""
+    seen = []
+    network = material.network("largefov_small")
+
+    def forward(cues):
+        seen.append(cues)
+        return network(cues.images)
+
+    moving = replace(material, flow=lambda i: np.full((66, 66, 2), (i, 0), np.float32))
+    train_on_cues(network, moving, settings, lambda logits, _: logits.square().mean(), run, forward=forward)
+    assert len(seen) == settings.training.steps
+    pictures = [material.image(i) for i in range(4)]
+    for cues in seen:
+        for image, flow in zip(cues.images, cues.flow, strict=True):
+            sides = (image, image.flip(-1))
+            [(i, side)] = [
+                (i, side)
+                for i in range(4)
+                for side in (0, 1)
+                if np.array_equal(sides[side].permute(1, 2, 0).numpy(), pictures[i])
+            ]
+            assert torch.equal(flow, torch.tensor([i / 2 * (1 - 2 * side), 0.0])[:, None, None].expand(2, 33, 33))
+
+
+def test_cues_on_a_grid_are_those_of_the_pixels_its_cells_lie_on(material):
+    """33 pixels and 9 cells: cell k lies on pixel 4 k."""
+    cues = read_cues(material, [0], [False], (33, 33))
+    logits = torch.zeros(1, 3, 9, 9)
+    assert torch.equal(cues.seeds_on(logits)[0], cues.seeds[0, ::4, ::4].long())
+    torch.testing.assert_close(cues.images_on(logits), cues.images[..., ::4, ::4])
+    assert cues.heat_on(logits).shape == (1, 3, 9, 9)
+
+
+def test_both_ways_of_training_learn(material, settings, run):
+    def seed_loss(logits, cues):
+        return torch.nn.functional.cross_entropy(logits, cues.seeds_on(logits), ignore_index=IGNORE)
+
+    settings = replace(settings, training=TrainingConfig(steps=12, batch_size=2, learning_rate=0.02))
+    for losses in (
+        train_on_cues(material.network("largefov_small"), material, settings, seed_loss, run),
+        train_on_labels(
+            material.network("largefov_small"), material, settings, [material.seeds(i) for i in range(4)], run
+        ),
+    ):
+        assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
+
+
+def test_a_prediction_of_a_training_picture_is_a_distribution_over_its_tags(material, settings, run):
+    probability = tagged_prediction(material.network("largefov_small"), material, 1, settings.input_size, run)
+    assert probability.shape == (3, 33, 33)
+    torch.testing.assert_close(probability.sum(0), torch.ones(33, 33))
+    assert not probability[2].any()

@@ -1,0 +1,83 @@
+"""Cells whose class is sure: what AffinityNet learns from (PSA, stage 1; spec. 6.3). Pure functions, see ``psa.py``."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from wsss_lib.baselines.affinity import grid_of
+from wsss_lib.segmentation.crf import CrfConfig, small_crf
+from wsss_lib.segmentation.networks import upsample
+from wsss_lib.vocabulary import IGNORE
+
+FLOOR = 1e-5
+"""Smallest score, as in the released program."""
+
+
+def to_cells(values: Float[Tensor, "channel height width"], stride: int) -> Float[Tensor, "channel rows columns"]:
+    """Mean over the pixels around every ``stride``-th pixel (an odd window), at the borders over those there are."""
+    half = stride // 2
+    return functional.avg_pool2d(values[None], 2 * half + 1, stride, half, count_include_pad=False)[0]
+
+
+def class_scores(
+    heat: Float[Tensor, "class height width"], background: int | None, alpha: float
+) -> Float[Tensor, "class height width"]:
+    """What the CRF and the walk start from: the heat as it is, or the published M_c and b with a background class."""
+    if background is None:
+        return heat
+    scores = heat.clone()
+    scores[background] = 0
+    scores /= scores.amax((1, 2), keepdim=True) + FLOOR
+    scores[background] = (1 - scores.amax(0)) ** alpha
+    return scores
+
+
+def sure_with_background(
+    low: Float[Tensor, "class rows columns"], high: Float[Tensor, "class rows columns"], background: int
+) -> Int[Tensor, "rows columns"]:
+    """The published rule: objects from the CRF with much background, background from the one with little."""
+    labels = low.argmax(0)
+    labels[labels == background] = IGNORE
+    labels[high.argmax(0) == background] = background
+    return labels
+
+
+def sure_without_background(
+    heat: Float[Tensor, "class rows columns"],
+    refined: Float[Tensor, "class rows columns"],
+    minimum_heat: float,
+    minimum_margin: float,
+) -> Int[Tensor, "rows columns"]:
+    """The best class after the CRF where the heat before it is large enough and no other class is close."""
+    best, second = refined.topk(2, 0).values
+    unsure = (heat.amax(0) < minimum_heat) | (best - second < minimum_margin)
+    return refined.argmax(0).masked_fill(unsure, IGNORE)
+
+
+def refine(
+    scores: Float[Tensor, "class height width"],
+    image: Float[Tensor, "3 height width"],
+    tags: Bool[np.ndarray, "class"],
+    crf: CrfConfig,
+    stride: int,
+    most_cells: int,
+) -> Float[Tensor, "class rows columns"]:
+    """Probabilities on the grid of ``stride`` after a dense CRF over the tags; 0 for the others.
+
+    Where that grid has more than ``most_cells`` cells the CRF runs on one of two, three, ... times its stride.
+    """
+    size = (image.shape[-2], image.shape[-1])
+    grid, wide = grid_of(size, stride), stride
+    while math.prod(grid_of(size, wide)) > most_cells:
+        wide += stride
+    on_grid = replace(crf, bilateral_xy=crf.bilateral_xy / wide, gaussian_xy=crf.gaussian_xy / wide)
+    present = torch.from_numpy(tags).to(scores.device)
+    unary = -to_cells(scores[present], wide).clamp(min=FLOOR).log()
+    result = scores.new_zeros(len(scores), *grid)
+    result[present] = upsample(small_crf(unary[None], to_cells(image, wide)[None], on_grid), grid)[0]
+    return result
