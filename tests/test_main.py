@@ -49,6 +49,8 @@ def test_run_reads_parameters(monkeypatch: pytest.MonkeyPatch):
     [((chosen, places), named)] = called.calls
     assert (chosen, places.profile) == ([Path("5")], "toy")
     assert named == {"parameters": {"rounds": 3, "name": "cam=x", "rates": [0.5, 1]}, "force": False}
+    assert main(["run", "5", "--systems", "psa,sec"]) == 0
+    assert called.calls[-1][1]["parameters"] == {"systems": "psa,sec"}
 
 
 @pytest.mark.parametrize(

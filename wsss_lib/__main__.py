@@ -64,6 +64,7 @@ def run(
     notebook: tyro.conf.Positional[str],
     where: Settings = Where(),
     force: bool = False,
+    systems: str | None = None,
     set_: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="NAME=VALUE")] = (),
 ) -> int:
     """Run one notebook.
@@ -72,13 +73,15 @@ def run(
         notebook: Its number or name: 5, 05 or 05_segmentation.
         where: Which sizes, and where things are.
         force: Run it also if its results are fresh.
+        systems: Systems to compare with, by name with commas between, all or none: short for --set systems=...
         set_: A parameter of the notebook with its value; may be given several times.
     """
     from wsss_lib.experiments.notebooks import find_notebook
     from wsss_lib.experiments.runner import run_notebooks
 
     chosen = find_notebook(notebook)
-    run_notebooks([chosen], where.places(), parameters=dict(map(_assignment, set_)), force=force)
+    parameters = dict(map(_assignment, set_)) | ({"systems": systems} if systems else {})
+    run_notebooks([chosen], where.places(), parameters=parameters, force=force)
     return 0
 
 

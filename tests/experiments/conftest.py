@@ -9,6 +9,7 @@ import pytest
 from wsss_lib.experiments.pipeline import Experiment
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import PROFILES, SMOKE, Profile, Role
+from wsss_lib.experiments.segmentation import Segmentation
 
 
 def tiny_role() -> Role:
@@ -80,7 +81,7 @@ def finished(open_tiny: OpenTiny, tmp_path_factory: pytest.TempPathFactory) -> E
     """The tiny experiment with every stage made."""
     experiment = open_tiny(tmp_path_factory.mktemp("finished"))
     for split in ("train", "val", "test"):
-        experiment.main.predictions_artefact(split)
+        Segmentation(stages=experiment.main).predictions(split)
     for variant in experiment.main.role.variants:
         experiment.main.rounds(variant)
     return experiment

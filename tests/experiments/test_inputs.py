@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wsss_lib.experiments.inputs import SPLITS, read_scenes, read_simple
+from wsss_lib.experiments.inputs import SPLITS, read_flow, read_scenes, read_simple
 from wsss_lib.experiments.profiles import Source
 from wsss_lib.vocabulary import DataError
 
@@ -65,3 +65,15 @@ def test_data_may_lie_one_level_deeper(shared_folder):
     assert outer.names == inner.names
     assert np.array_equal(outer.image(0), inner.image(0))
     assert outer.image(0).shape == (45, 60, 3)
+
+
+def test_only_streets_with_a_next_frame_have_flow():
+    """The camera drives ahead: what is near and below the horizon moves down and away from the middle."""
+    streets = read_scenes(STREETS, "train", None)
+    flow = read_flow(STREETS, streets)
+    assert flow is not None
+    first = flow(0)
+    assert first.shape == (48, 64, 2)
+    assert first[-8:, :, 1].mean() > 0
+    assert flow(0) is first
+    assert read_flow(SCENES, read_scenes(SCENES, "train", None)) is None

@@ -16,6 +16,7 @@ from wsss_lib.experiments.measure import (
     segmentation_scores,
     tag_agreement,
 )
+from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.regions.superpixels import oracle_label_map, region_majority
 from wsss_lib.vocabulary import IGNORE
 
@@ -102,8 +103,8 @@ def test_a_split_without_labels_is_predicted_but_not_scored(open_tiny, tmp_path,
 
     monkeypatch.setattr(pipeline, "read_scenes", without_test_labels)
     stages = open_tiny(tmp_path).main
-    assert prediction_confusion(stages, "test", 0) is None
-    assert len(list(stages.predictions_artefact("test").folder.glob("*.png"))) == 2
+    assert prediction_confusion(Segmentation(stages=stages), "test") is None
+    assert len(list(Segmentation(stages=stages).predictions("test").folder.glob("*.png"))) == 2
     assert set(segmentation_scores(stages)["split"]) == {"train", "val"}
     assert set(reference_scores(stages)["split"]) == {"train", "val"}
 
@@ -120,7 +121,7 @@ def test_labels_are_for_measuring_only(open_tiny, finished, tmp_path, monkeypatc
     for variant in ("default", "paper_rules"):
         for ours, expected in zip(stages.rounds(variant), finished.main.rounds(variant), strict=True):
             np.testing.assert_array_equal(ours, expected)
-    assert stages.segmentation_training() == finished.main.segmentation_training()
+    assert Segmentation(stages=stages).losses() == Segmentation(stages=finished.main).losses()
     assert len(role_scores(stages)) > 0
 
 

@@ -14,6 +14,7 @@ from wsss_lib.experiments import pages
 from wsss_lib.experiments.measure import seed_scores
 from wsss_lib.experiments.pipeline import Experiment
 from wsss_lib.experiments.places import Places
+from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.reporting.measurements import SCORE_COLUMNS
 from wsss_lib.reporting.rendering import NO_NUMBER
 from wsss_lib.vocabulary import SceneSet, SettingsError
@@ -47,12 +48,13 @@ def experiment_of(folder: Path, *roles: SimpleNamespace) -> SimpleNamespace:
     return experiment
 
 
-def predicts(stages: SimpleNamespace, folder: Path) -> None:
+def predicts(stages: SimpleNamespace, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every split has the picture "one", whose prediction lies in ``folder``."""
     one = SceneSet(
         label_space=TOY_SCENES, split="val", names=("one",), image=np.zeros, label_map=None, tags=None, fingerprint=""
     )
-    stages.predictions_artefact = lambda *_, **__: SimpleNamespace(folder=folder)
+    made = SimpleNamespace(predictions=lambda _: SimpleNamespace(folder=folder))
+    monkeypatch.setattr(pages, "Segmentation", lambda **_: made)
     stages.scenes = lambda _: one
 
 
@@ -173,7 +175,7 @@ def test_predictions_are_copied_under_the_pictures_names(finished: Experiment):
         ["camvid", "test", 2, "predictions/test"],
     ]
     for split in ("val", "test"):
-        folder, made = finished.places.predictions / split, stages.predictions_artefact(split).folder
+        folder, made = finished.places.predictions / split, Segmentation(stages=stages).predictions(split).folder
         names = [f"{name}.png" for name in stages.scenes(split).names]
         assert sorted(path.name for path in folder.iterdir()) == sorted(names)  # the leftover is gone
         assert all((folder / name).read_bytes() == (made / name).read_bytes() for name in names)
@@ -192,21 +194,21 @@ def test_predictions_of_a_split_without_labels(open_tiny, finished: Experiment):
     assert pages.write_predictions([stages])["pictures"].tolist() == [2, 2]
 
 
-def test_predictions_of_another_role_have_their_own_folder(tmp_path: Path):
+def test_predictions_of_another_role_have_their_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     made = tmp_path / "made"
     made.mkdir()
     (made / "one.png").write_bytes(b"picture")
     streets, scenes = learner(), learner("voc")
     experiment = experiment_of(tmp_path, streets, scenes)
-    predicts(scenes, made)
+    predicts(scenes, made, monkeypatch)
     assert pages.write_predictions([scenes])["folder"].tolist() == ["predictions/voc/val", "predictions/voc/test"]
     assert (experiment.places.predictions / "voc" / "val" / "one.png").read_bytes() == b"picture"
 
 
-def test_failing_copy_leaves_the_old_predictions(tmp_path: Path):
+def test_failing_copy_leaves_the_old_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     stages = learner()
     experiment = experiment_of(tmp_path, stages)
-    predicts(stages, tmp_path / "gone")
+    predicts(stages, tmp_path / "gone", monkeypatch)
     old = experiment.places.predictions / "val" / "one.png"
     old.parent.mkdir(parents=True)
     old.write_bytes(b"old")

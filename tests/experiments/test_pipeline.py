@@ -9,8 +9,9 @@ import torch
 
 from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled
 from wsss_lib.data.pictures import read_label_map
-from wsss_lib.experiments import pipeline
+from wsss_lib.experiments import pipeline, segmentation
 from wsss_lib.experiments.places import Places
+from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.training import loop
 from wsss_lib.vocabulary import IGNORE, DataError, SettingsError
 
@@ -21,12 +22,12 @@ STAGES = FIRST_STAGES | {"clustering", "segmentation", "predictions"}
 def everything(experiment):
     """Final results of all stages, as plain arrays."""
     stages = experiment.main
-    folder = stages.predictions_artefact("test").folder
+    folder = Segmentation(stages=stages).predictions("test").folder
     return {
         "seeds": stages.seeds(where="patches"),
         **{variant: np.stack(stages.rounds(variant)) for variant in stages.role.variants},
         **{path.name: read_label_map(path, stages.label_space) for path in sorted(folder.glob("*.png"))},
-        "losses": np.array(stages.segmentation_training()),
+        "losses": np.array(Segmentation(stages=stages).losses()["network"]),
     }
 
 
@@ -95,7 +96,7 @@ def test_the_poolings_of_the_variants(finished):
 
 @pytest.mark.parametrize(("split", "count"), [("train", 3), ("val", 2), ("test", 2)])
 def test_predictions_are_index_pngs_named_as_the_pictures(finished, split, count):
-    scenes, folder = finished.main.scenes(split), finished.main.predictions_artefact(split).folder
+    scenes, folder = finished.main.scenes(split), Segmentation(stages=finished.main).predictions(split).folder
     assert len(scenes) == count
     assert sorted(path.stem for path in folder.glob("*.png")) == sorted(scenes.names)
     for name in scenes.names:
@@ -107,7 +108,7 @@ def test_losses_of_every_step_are_kept(finished):
     assert len(stages.classifier_training()["losses"]) == 12
     assert len(stages.classifier_training()["accuracy"]) == len(stages.pictures.classes)
     assert [len(each["center_losses"]) for each in stages.clustering_training()] == [2, 2]
-    assert len(stages.segmentation_training()) == 4
+    assert len(Segmentation(stages=stages).losses()["network"]) == 4
 
 
 def test_artefacts_hold_results_and_no_leftovers(finished):
@@ -125,10 +126,10 @@ def test_the_segmentation_network_starts_from_the_classifier(open_tiny, finished
         seen.update({name: value.clone() for name, value in network.backbone.state_dict().items()})
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "train_segmentation", spy)
+    monkeypatch.setattr(segmentation, "train_segmentation", spy)
     experiment = open_tiny(tmp_path, role=role)
     with pytest.raises(KeyboardInterrupt):
-        experiment.main.segmentation_artefact()
+        Segmentation(stages=experiment.main).artefact()
     expected = experiment.main.classifier().backbone.state_dict()
     assert seen.keys() == expected.keys()
     assert all(torch.equal(seen[name], value) for name, value in expected.items())
@@ -174,7 +175,7 @@ def test_a_run_killed_in_a_stage_goes_on_from_the_last_finished_one(
 
     killed = open_tiny(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, name, dies)
+        patch.setattr(segmentation if name == "train_segmentation" else pipeline, name, dies)
         with pytest.raises(KeyboardInterrupt):
             everything(killed)
     before = written(killed)
@@ -194,7 +195,7 @@ def test_a_stage_killed_within_goes_on_from_its_checkpoint(open_tiny, finished, 
     make = {
         "classifier": lambda: stages.classifier_artefact(0),
         "clustering": lambda: stages.clustering_artefact("default", 0),
-        "segmentation": lambda: stages.segmentation_artefact(),
+        "segmentation": lambda: Segmentation(stages=stages).artefact(),
     }
     for before in {"classifier": [], "clustering": ["classifier"], "segmentation": ["clustering"]}[stage]:
         make[before]()
@@ -218,10 +219,10 @@ def test_a_stage_killed_within_goes_on_from_its_checkpoint(open_tiny, finished, 
 
 def test_a_changed_setting_remakes_only_what_follows(open_tiny, finished):
     stages = finished.main
-    segmentation = replace(stages.role.segmentation, label_stride=2)
+    coarser = replace(stages.role.segmentation, label_stride=2)
     said = []
-    changed = open_tiny(finished.places.build, said, role=replace(stages.role, segmentation=segmentation))
-    changed.main.predictions_artefact("val")
+    changed = open_tiny(finished.places.build, said, role=replace(stages.role, segmentation=coarser))
+    Segmentation(stages=changed.main).predictions("val")
     assert started(said) == ["segmentation", "predictions"]
     said.clear()
     superpixels = replace(stages.role.superpixels, scale=80.0)
@@ -276,7 +277,7 @@ def test_a_profile_that_needs_weights_says_how_to_give_them(open_tiny, finished,
     role = replace(role, **{part: replace(getattr(role, part), weights="small.safetensors")})
     stages = open_tiny(tmp_path, role=role).main
     with pytest.raises(DataError, match=r"starts from the file small.safetensors: give its folder, .*WEIGHTS=<folder>"):
-        stages.segmentation_artefact()
+        Segmentation(stages=stages).artefact()
 
 
 def test_training_pictures_without_tags_are_refused(open_tiny, tmp_path, monkeypatch):
@@ -309,6 +310,6 @@ def test_weights_files_of_one_name_are_told_apart(tiny, tmp_path):
         (tmp_path / folder / "net.safetensors").write_bytes(content)
         places = SimpleNamespace(weights=tmp_path / folder)
         stages = pipeline.Stages(tiny, SimpleNamespace(places=places, compute=None))
-        fingerprints.append(stages._weights_fingerprint("net.safetensors"))
+        fingerprints.append(stages.weights_fingerprint("net.safetensors"))
     assert fingerprints[0] == fingerprints[2] != fingerprints[1]
-    assert stages._weights_fingerprint("none") == "none"
+    assert stages.weights_fingerprint("none") == "none"

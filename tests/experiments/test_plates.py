@@ -9,6 +9,7 @@ import pytest
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.experiments import pages, plates
 from wsss_lib.experiments.pipeline import Experiment
+from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.vocabulary import DataError, SettingsError
 
 KINDS = (".json", ".pdf", ".png", ".svg")
@@ -58,7 +59,7 @@ def test_training_curves_hold_every_step(finished: Experiment):
     stages = finished.main
     for draw, losses, name in (
         (plates.classifier_losses, stages.classifier_training(0)["losses"], "training_classifier"),
-        (plates.segmentation_losses, stages.segmentation_training(), "training_segmentation"),
+        (plates.segmentation_losses, Segmentation(stages=stages).losses()["network"], "training_segmentation"),
     ):
         assert draw([stages]).data["loss"].tolist() == losses
         assert kept(finished, name)
@@ -113,7 +114,7 @@ def test_figure_6_shows_the_predictions_on_disk(finished: Experiment):
     stages = finished.main
     data = plates.segmentation_results(stages, rows=1, split="test").data
     chosen = plates.spread(1, 2)[0]
-    file = stages.predictions_artefact("test").folder / f"{stages.scenes('test').names[chosen]}.png"
+    file = Segmentation(stages=stages).predictions("test").folder / f"{stages.scenes('test').names[chosen]}.png"
     assert list(data["predictions"]) == ["Ours"]
     np.testing.assert_array_equal(data["predictions"]["Ours"][0], read_label_map(file, stages.label_space))
     np.testing.assert_array_equal(data["ground_truths"][0], stages.scenes("test").label_map(chosen))

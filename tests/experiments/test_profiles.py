@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from wsss_lib.baselines.registry import SYSTEMS
 from wsss_lib.classification.backbones import BACKBONES
 from wsss_lib.data.label_spaces import LABEL_SPACES
 from wsss_lib.experiments.profiles import CAMVID, PROFILES, SMOKE, TOY, Profile, Role, load_profile
@@ -149,3 +150,20 @@ def test_one_classifier_for_all_seeds_counts_once():
     role = replace(CAMVID.main, clustering_seeds=(0, 1), segmentation_seeds=(0,))
     assert replace(role, classifier_per_seed=True).classifier_seeds == (0, 1)
     assert replace(role, classifier_per_seed=False).classifier_seeds == (0,)
+
+
+def test_every_system_and_network_of_the_papers_tables_has_settings_where_it_belongs():
+    """Tables 1 to 4 name CCNN, SEC, BBF and PSA, Table 8 eight systems, Table 9 two networks beside ours."""
+    driving = {"ccnn", "sec", "bbf", "psa"}
+    voc = {"ccnn", "sec", "stc", "spn", "ae_psl", "lcem", "mcof", "dsrg"}
+    assert driving <= set(SMOKE.main.systems)
+    assert voc <= set(SMOKE.roles["voc"].systems)
+    assert set(SMOKE.main.networks) == {"fcn", "drn_d_105"}
+    assert driving | voc == set(SYSTEMS)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_settings_of_systems_are_of_registered_ones(role: Role):
+    assert set(role.systems) <= set(SYSTEMS)
+    for config in role.systems.values():
+        plain(config)  # a key of the store can be made of it

@@ -159,3 +159,16 @@ def test_bad_input(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace], tmp
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match="cannot be written"):
         write_table(make_table(6, full_scores, spaces), tmp_path / "file")
+
+
+def test_a_collapsed_network_is_named_in_the_note(
+    full_scores: pd.DataFrame, spaces: dict[str, LabelSpace], rows: Rows
+) -> None:
+    """99.5 % of the pixels in one class is a collapse, 98 % is not; only tables of networks say so."""
+    run = {"system": "ccnn", "stage": "segmentation", "split": "val", "network": "deeplab_largefov"}
+    shares = [rows([share], metric="predicted_share", target="road", **run) for share in (99.5, 98.0)]
+    mean = rows([2.0], **run)
+    note = make_table(1, pd.concat([full_scores, mean, shares[0]]), spaces).note
+    assert "Collapsed, one class in more than 99 % of the pixels: ccnn (val, seed 0: road)." in note
+    assert "Collapsed" not in make_table(1, pd.concat([full_scores, mean, shares[1]]), spaces).note
+    assert "Collapsed" not in make_table(6, pd.concat([full_scores, mean, shares[0]]), spaces).note

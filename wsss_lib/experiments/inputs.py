@@ -1,13 +1,17 @@
 """The pictures that a role works on: from a profile's source to the readers and generators of the data floor."""
 
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from wsss_lib.data.camvid import camvid
 from wsss_lib.data.label_spaces import label_space
 from wsss_lib.data.msrc21 import msrc21
 from wsss_lib.data.simple_images import simple_images
-from wsss_lib.data.toy import toy_scenes, toy_simple, toy_streets
+from wsss_lib.data.toy import next_street_frame, toy_scenes, toy_simple, toy_streets
+from wsss_lib.data.toy.sequences import Flow
 from wsss_lib.experiments.profiles import Source
+from wsss_lib.regions.flow import flow_between
 from wsss_lib.vocabulary import DataError, SceneSet, SimpleSet
 
 SPLITS = ("train", "val", "test")
@@ -26,6 +30,17 @@ def read_scenes(source: Source, split: str, data: Path | None) -> SceneSet:
             return camvid(data_folder(data) / "camvid", split, size=source.size)
         case "msrc21":
             return msrc21(data_folder(data) / "msrc21", split)
+
+
+def read_flow(source: Source, scenes: SceneSet) -> Callable[[int], Flow] | None:
+    """Optical flow from every picture of a split to the frame after it; ``None`` where the data have no sequences.
+
+    Only the toy's streets have a next frame; the flow is estimated from the two pictures, as it would be from a video.
+    """
+    if source.reader != "toy_streets":
+        return None
+    following = next_street_frame(scenes.label_space, scenes.split, size=source.size)
+    return lru_cache(maxsize=None)(lambda i: flow_between(scenes.image(i), following(i)))
 
 
 def read_simple(source: Source, data: Path | None) -> SimpleSet:

@@ -4,7 +4,7 @@ Measuring is the only place where label maps of the target data are read, beside
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from wsss_lib.evaluation.scores import scores, scores_table
 from wsss_lib.evaluation.tags import tag_auc
 from wsss_lib.experiments.files import load_arrays, save_arrays
 from wsss_lib.experiments.pipeline import Experiment, Stages
+from wsss_lib.experiments.segmentation import OURS, Segmentation
 from wsss_lib.experiments.store import Artefact
 from wsss_lib.vocabulary import Image, LabelMap, SceneSet
 
@@ -29,9 +30,9 @@ def all_scores(experiment: Experiment) -> pd.DataFrame:
 
 
 def role_scores(stages: Stages) -> pd.DataFrame:
-    """Scores of one role: seeds, rounds, segmentation and reference rows."""
-    parts = [seed_scores(stages), round_scores(stages), segmentation_scores(stages), reference_scores(stages)]
-    return pd.concat(parts, ignore_index=True)
+    """Scores of one role: seeds, rounds, segmentation, other networks and systems, reference rows."""
+    parts = (seed_scores, round_scores, segmentation_scores, other_network_scores, system_scores, reference_scores)
+    return pd.concat([part(stages) for part in parts], ignore_index=True)
 
 
 SEED_STAGES = {"whole": "seeds_whole", "patches": "seeds_patch", "dense": "seeds_dense"}
@@ -86,14 +87,50 @@ def round_scores(stages: Stages) -> pd.DataFrame:
 
 
 def segmentation_scores(stages: Stages) -> pd.DataFrame:
-    """The segmentation network on every split that has labels (Tables 1 to 4, 8 to 10)."""
-    rows = [
-        _score(stages, matrix, split, "segmentation", "default", seed, network=stages.paper_network)
-        for seed in stages.role.segmentation_seeds
-        for split in ("train", "val", "test")
-        if (matrix := prediction_confusion(stages, split, seed)) is not None
+    """Our segmentation network on every split that has labels (Tables 1 to 4, 8 to 10)."""
+    return _network_scores([Segmentation(stages=stages, seed=seed) for seed in stages.role.segmentation_seeds])
+
+
+def other_network_scores(stages: Stages) -> pd.DataFrame:
+    """Other segmentation networks, trained on the same labels (Table 9)."""
+    return _network_scores(
+        [
+            Segmentation(stages=stages, seed=seed, network=network)
+            for network in stages.role.networks
+            for seed in stages.role.compared_seeds
+        ]
+    )
+
+
+def system_scores(stages: Stages, systems: Collection[str] | None = None) -> pd.DataFrame:
+    """The systems that the paper compares with (Tables 1 to 4 and 8), all of them or those named.
+
+    A system that makes label maps has these scored as well, as stage ``labels``.
+    """
+    chosen = stages.role.systems if systems is None else systems
+    runs = [
+        Segmentation(stages=stages, system=system, seed=seed)
+        for system in chosen
+        for seed in stages.role.compared_seeds
     ]
-    return pd.concat(rows, ignore_index=True)
+    labels = [
+        _score(stages, matrix, "train", "labels", "", run.seed, system=run.system)
+        for run in runs
+        if (matrix := own_label_confusion(run)) is not None
+    ]
+    return pd.concat([_network_scores(runs), *labels], ignore_index=True) if runs else _network_scores([])
+
+
+def _network_scores(runs: Sequence[Segmentation]) -> pd.DataFrame:
+    rows = [
+        _score(
+            run.stages, matrix, split, "segmentation", run.variant(), run.seed, system=run.system, network=run.network
+        )
+        for run in runs
+        for split in ("train", "val", "test")
+        if (matrix := prediction_confusion(run, split)) is not None
+    ]
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
 def reference_scores(stages: Stages) -> pd.DataFrame:
@@ -134,12 +171,21 @@ def label_confusion(stages: Stages, labels: Labels) -> ConfusionMatrix:
     )
 
 
-def prediction_confusion(stages: Stages, split: str, seed: int) -> ConfusionMatrix | None:
-    """The segmentation network's predictions against the labels of a split; ``None`` where there are none.
+def own_label_confusion(run: Segmentation) -> ConfusionMatrix | None:
+    """The label maps that a system made for itself, against the training labels; ``None`` if it made or has none."""
+    scenes = run.stages.scenes("train")
+    maps = None if scenes.label_map is None else run.labels()
+    if maps is None:
+        return None
+    return _kept_confusion(run.stages, scenes, "labels", run.artefact(), lambda: iter(maps))
+
+
+def prediction_confusion(run: Segmentation, split: str) -> ConfusionMatrix | None:
+    """A segmentation network's predictions against the labels of a split; ``None`` where there are none.
 
     The predictions are made in either case.
     """
-    predictions = stages.predictions_artefact(split, "default", seed)
+    stages, predictions = run.stages, run.predictions(split)
     scenes = stages.scenes(split)
     if scenes.label_map is None:
         return None
@@ -181,7 +227,7 @@ def _label_maps(scenes: SceneSet) -> Iterator[LabelMap]:
 
 def _score(
     stages: Stages, matrix: ConfusionMatrix, split: str, stage: str, variant: str, seed: int, *,
-    system: str = "ours", network: str = "",
+    system: str = OURS, network: str = "",
 ) -> pd.DataFrame:  # fmt: skip
     role = stages.role
     return scores_table(

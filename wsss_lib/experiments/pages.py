@@ -18,15 +18,18 @@ from wsss_lib.data.disk import write_whole
 from wsss_lib.experiments.files import writing
 from wsss_lib.experiments.measure import (
     all_scores,
+    other_network_scores,
     reference_scores,
     round_scores,
     seed_scores,
     segmentation_scores,
+    system_scores,
     tag_agreement,
 )
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.notebooks import expected_minutes, find_notebook
 from wsss_lib.experiments.pipeline import Experiment, Stages
+from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.reporting.claims import verdict, verdict_markdown, verdict_text
 from wsss_lib.reporting.measurements import SCORE_COLUMNS, casting
 from wsss_lib.reporting.rendering import TERMINAL_WIDTH, markdown_table, with_spread
@@ -36,6 +39,7 @@ PARTS: dict[str, Callable[[Stages], pd.DataFrame]] = {
     "seeds": seed_scores,
     "rounds": round_scores,
     "segmentation": segmentation_scores,
+    "networks": other_network_scores,
     "reference": reference_scores,
 }
 """What can be measured on a role, by name."""
@@ -61,11 +65,28 @@ def playing(experiment: Experiment, dataset: str) -> list[Stages]:
     return [stages for name, stages in experiment.roles.items() if name == dataset]
 
 
-def measured(roles: Sequence[Stages], *parts: str) -> pd.DataFrame:
-    """Tidy scores of some ``PARTS`` of some roles, one row per number; without roles a table without rows."""
+def measured(roles: Sequence[Stages], *parts: str, systems: str = "none") -> pd.DataFrame:
+    """Tidy scores of some ``PARTS`` of some roles, one row per number; without roles a table without rows.
+
+    ``systems`` adds those that the paper compares with: ``"all"``, ``"none"``, or names separated by commas.
+    """
     functions = [PARTS[check_name("part", part, PARTS)] for part in parts]
-    frames = [frame for stages in roles for function in functions if len(frame := function(stages))]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(SCORE_COLUMNS))
+    frames = [function(stages) for stages in roles for function in functions]
+    frames += [system_scores(stages, chosen) for stages, chosen in _chosen_systems(roles, systems)]
+    kept = [frame for frame in frames if len(frame)]
+    return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=list(SCORE_COLUMNS))
+
+
+def _chosen_systems(roles: Sequence[Stages], systems: str) -> list[tuple[Stages, list[str]]]:
+    """For every role those of the wanted systems that it has settings for; a name that no role knows is refused."""
+    if systems == "none":
+        return []
+    known = sorted({name for stages in roles for name in stages.role.systems})
+    named = [name.strip() for name in systems.split(",")]
+    wanted = known if systems == "all" else named
+    for name in wanted:
+        check_name("system", name, known)
+    return [(stages, [name for name in stages.role.systems if name in wanted]) for stages in roles]
 
 
 def table(experiment: Experiment, scores: pd.DataFrame, number: int) -> Table:
@@ -145,7 +166,7 @@ def _predictions_folder(stages: Stages) -> Path:
 
 def _copy_predictions(stages: Stages, split: str, seed: int, folder: Path) -> None:
     """The folder appears whole, and holds the pictures of this split only, whatever was in it before."""
-    made = stages.predictions_artefact(split, seed=seed)
+    made = Segmentation(stages=stages, seed=seed).predictions(split)
     unfinished = folder.with_name(f".{split}.{os.getpid()}")
     with writing(folder):
         try:

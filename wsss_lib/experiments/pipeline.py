@@ -1,7 +1,8 @@
-"""The stages of the paper on one role, in order; each is made once and found again in the artefact store.
+"""The stages of the paper on one role up to the labels; each is made once and found again in the artefact store.
 
 ``Stages`` of a role are the rows of the paper's Figure 2: classifier -> class maps -> superpixels -> seeds -> region
-features -> clustering -> segmentation -> predictions. A method returns values; what is on disk is the store's affair.
+features -> clustering; the networks that learn from the labels follow in ``segmentation``. A method returns values;
+what is on disk is the store's affair.
 Asking for a late stage makes all earlier ones, so that any notebook can be run alone.
 """
 
@@ -30,7 +31,7 @@ from wsss_lib.classification.classifier import (
 from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFeatures, describe
 from wsss_lib.clustering.rounds import Certainty, Labels, cluster
 from wsss_lib.clustering.seeds import choose_seeds
-from wsss_lib.data.pictures import fingerprint_of_files, write_label_map
+from wsss_lib.data.pictures import fingerprint_of_files
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
 from wsss_lib.experiments.inputs import read_scenes, read_simple
 from wsss_lib.experiments.places import Places
@@ -39,10 +40,7 @@ from wsss_lib.experiments.store import Artefact, Store
 from wsss_lib.localization.patches import LocalizationConfig, class_maps, heat_maps
 from wsss_lib.regions.pooling import mean_pool
 from wsss_lib.regions.superpixels import superpixels
-from wsss_lib.segmentation.networks import build_network
-from wsss_lib.segmentation.predict import Segmenter, load_segmenter, save_segmenter
 from wsss_lib.segmentation.pseudo_labels import label_maps
-from wsss_lib.segmentation.training import train_segmentation
 from wsss_lib.training.compute import Compute, choose_compute
 from wsss_lib.vocabulary import DataError, LabelMap, LabelSpace, RegionMap, SceneSet, SettingsError, SimpleSet, Tags
 
@@ -126,7 +124,7 @@ class Stages:
             classifier = self._new_classifier()
             losses = train_classifier(
                 classifier, self.pictures, self.role.classifier, compute=self.compute, seed=self._classifier_seed(seed),
-                checkpoint=folder / "training.pt", report=self._progress("classifier"),
+                checkpoint=folder / "training.pt", report=self.progress("classifier"),
             )  # fmt: skip
             accuracy = accuracy_per_class(classifier, self.pictures, self.role.classifier, compute=self.compute)
             save_file(
@@ -135,10 +133,10 @@ class Stages:
             save_json(folder / "training.json", {"losses": losses, "accuracy": accuracy.tolist()})
             (folder / "training.pt").unlink(missing_ok=True)
 
-        return self._artefact(
+        return self.artefact(
             "classifier",
             {"config": self.role.classifier, "seed": self._classifier_seed(seed)},
-            {"pictures": learnt, "weights": self._weights_fingerprint(self.role.classifier.weights)},
+            {"pictures": learnt, "weights": self.weights_fingerprint(self.role.classifier.weights)},
             make,
         )
 
@@ -155,8 +153,8 @@ class Stages:
 
     def _new_classifier(self) -> CamClassifier:
         config = self.role.classifier
-        with _start_values(0):  # what differs between seeds is the training
-            return build_classifier(config, len(self.pictures.classes), self._weights(config.weights))
+        with start_values(0):  # what differs between seeds is the training
+            return build_classifier(config, len(self.pictures.classes), self.weights(config.weights))
 
     def _classifier_seed(self, seed: int) -> int:
         return seed if self.role.classifier_per_seed else 0
@@ -172,7 +170,7 @@ class Stages:
             maps = [superpixels(scenes.image(i), self.role.superpixels) for i in range(len(scenes))]
             save_arrays(folder / "regions.npz", {f"{i:05d}": each.astype(np.uint16) for i, each in enumerate(maps)})
 
-        return self._artefact("superpixels", {"config": self.role.superpixels}, {"pictures": scenes.fingerprint}, make)
+        return self.artefact("superpixels", {"config": self.role.superpixels}, {"pictures": scenes.fingerprint}, make)
 
     @lru_cache(maxsize=64)  # noqa: B019
     def regions(self) -> list[RegionMap]:
@@ -209,11 +207,20 @@ class Stages:
 
         From the variant's own localisation, or by its rule from another one that ``where`` names.
         """
-        return self._seeds(where or self._variant(variant).where, variant, seed)[0]
+        return self.seeds_with_certainty(variant, seed, where)[0]
 
     @lru_cache(maxsize=64)  # noqa: B019
-    def _seeds(self, where: str, variant: str, seed: int) -> tuple[Labels, Certainty]:
+    def seeds_with_certainty(
+        self, variant: str = "default", seed: int = 0, where: str = ""
+    ) -> tuple[Labels, Certainty]:
+        """:meth:`seeds`, and how sure each of them is."""
+        arrays = load_arrays(self.seeds_artefact(variant, seed, where).folder / "seeds.npz")
+        return arrays["labels"], arrays["certainty"]
+
+    def seeds_artefact(self, variant: str, seed: int, where: str = "") -> Artefact:
+        """First labels of all regions and how sure they are."""
         rule, regions = self._variant(variant), self.regions_artefact
+        where = where or rule.where
 
         def make(folder: Path) -> None:
             maps, chosen = self._class_maps(where, seed), []
@@ -225,8 +232,7 @@ class Stages:
 
         params = {"heat": rule.heat, "rule": rule.seeds}
         inputs = {"class_maps": self._class_maps_artefact(where, seed), "regions": regions}
-        arrays = load_arrays(self._artefact("seeds", params, inputs, make).folder / "seeds.npz")
-        return arrays["labels"], arrays["certainty"]
+        return self.artefact("seeds", params, inputs, make)
 
     def _heat(self, maps, tags: Tags, variant: Variant, seed: int):
         bias = self.classifier(seed).linear.bias
@@ -244,7 +250,7 @@ class Stages:
         config, scenes = self.localization(where), self.scenes("train")
 
         def make(folder: Path) -> None:
-            classifier, say, maps = self.classifier(seed), self._progress(f"class maps, {where}"), []
+            classifier, say, maps = self.classifier(seed), self.progress(f"class maps, {where}"), []
             for i in range(len(scenes)):
                 maps.append(class_maps(classifier, scenes.image(i), config, compute=self.compute).half().numpy())
                 if (i + 1) % 50 == 0:
@@ -252,7 +258,7 @@ class Stages:
             np.save(folder / "maps.npy", np.stack(maps))
 
         inputs = {"classifier": self.classifier_artefact(seed), "pictures": scenes.fingerprint}
-        return self._artefact("class_maps", {"config": config}, inputs, make)
+        return self.artefact("class_maps", {"config": config}, inputs, make)
 
     # ------------------------------------------------------------------------------------- region features, clustering
 
@@ -263,12 +269,12 @@ class Stages:
         """
         scenes, regions, config = self.scenes("train"), self.regions(), self._variant(variant).features
         learnt = self.role.classifier
-        start = f"{learnt.backbone}, {self._weights_fingerprint(learnt.weights)}"
+        start = f"{learnt.backbone}, {self.weights_fingerprint(learnt.weights)}"
         network = start if learnt.frozen else self.classifier_artefact(seed)
 
         def make(folder: Path) -> None:
             backbone = self.classifier(seed).backbone
-            say = self._progress(f"region features, {config.pooling}")
+            say = self.progress(f"region features, {config.pooling}")
             rows = []
             for i in range(len(scenes)):
                 rows.append(describe(backbone, scenes.image(i), regions[i], config, compute=self.compute))
@@ -277,7 +283,7 @@ class Stages:
             np.save(folder / "features.npy", np.concatenate(rows) if config.pooling == "mean" else np.stack(rows))
 
         params = {"config": config, "superpixels": self.role.superpixels}
-        artefact = self._artefact("region_features", params, {"network": network, "pictures": scenes.fingerprint}, make)
+        artefact = self.artefact("region_features", params, {"network": network, "pictures": scenes.fingerprint}, make)
         array = self._array(artefact.folder / "features.npy")
         counts = np.array([int(each.max()) + 1 for each in regions])
         return MeanPooled(array, counts) if config.pooling == "mean" else MaskedRoi(array, regions, counts)
@@ -304,9 +310,9 @@ class Stages:
 
         def make(folder: Path) -> None:
             done = list(cluster(
-                self.features(variant, seed), *self._seeds(settings.where, variant, seed), self.tags, self.label_space,
+                self.features(variant, seed), *self.seeds_with_certainty(variant, seed), self.tags, self.label_space,
                 settings.clustering, compute=self.compute, seed=seed, folder=folder / "unfinished",
-                report=self._progress(f"clustering, {variant}"),
+                report=self.progress(f"clustering, {variant}"),
             ))  # fmt: skip
             save_arrays(folder / "rounds.npz", {f"round_{k}": each.labels for k, each in enumerate(done, 1)})
             losses = [{"losses": each.losses, "center_losses": each.center_losses} for each in done]
@@ -319,7 +325,7 @@ class Stages:
             "superpixels": self.role.superpixels,
             "seed": seed,
         }  # fmt: skip
-        return self._artefact("clustering", params, inputs, make)
+        return self.artefact("clustering", params, inputs, make)
 
     def label_maps(self, labels: Labels) -> list[LabelMap]:
         """Region labels as label maps of the training pictures."""
@@ -330,70 +336,15 @@ class Stages:
         seeds = self.role.clustering_seeds
         return seeds if self._variant(variant).features.pooling == "mean" else seeds[:1]
 
-    @property
-    def paper_network(self) -> str:
-        """The paper's name of the segmentation network: every backbone carries the LargeFOV head here."""
-        return "deeplab_largefov"
-
     def _variant(self, name: str) -> Variant:
         if name not in self.role.variants:
             raise SettingsError(f"{self.role.dataset} has no variant {name!r}, only {', '.join(self.role.variants)}")
         return self.role.variants[name]
 
-    # ------------------------------------------------------------------------------------------------- segmentation
-
-    def segmentation_artefact(self, variant: str = "default", seed: int = 0) -> Artefact:
-        """The segmentation network trained on the labels of the last round."""
-        config, scenes = self.role.segmentation, self.scenes("train")
-        clustered = self.clustering_artefact(variant, seed)
-        inputs: dict[str, Artefact | str] = {"labels": clustered, "pictures": scenes.fingerprint}
-        inputs["weights"] = self._weights_fingerprint(config.weights)
-        if config.weights == "none":  # then it starts from the classifier, as the paper's starts from ImageNet
-            inputs["start"] = self.classifier_artefact(seed)
-
-        def make(folder: Path) -> None:
-            maps = self.label_maps(self.rounds(variant, seed)[-1])
-            with _start_values(seed):
-                network = build_network(config.network, len(self.label_space), self._weights(config.weights))
-            if config.weights == "none" and network.backbone.name == self.role.classifier.backbone:
-                network.backbone.load_state_dict(self.classifier(seed).backbone.state_dict())
-            losses = train_segmentation(
-                network, scenes.image, maps.__getitem__, len(scenes), config, compute=self.compute, seed=seed,
-                checkpoint=folder / "training.pt", report=self._progress("segmentation"),
-            )  # fmt: skip
-            save_segmenter(
-                Segmenter(
-                    network=network, network_name=config.network, label_space=self.label_space,
-                    input_size=config.input_size, compute=self.compute,
-                ),
-                folder,
-            )  # fmt: skip
-            save_json(folder / "training.json", {"losses": losses})
-            (folder / "training.pt").unlink(missing_ok=True)
-
-        return self._artefact("segmentation", {"config": config, "seed": seed}, inputs, make)
-
-    def segmentation_training(self, variant: str = "default", seed: int = 0) -> list[float]:
-        """Loss of every step."""
-        return load_json(self.segmentation_artefact(variant, seed).folder / "training.json")["losses"]
-
-    def predictions_artefact(self, split: str, variant: str = "default", seed: int = 0) -> Artefact:
-        """Predicted index PNGs of a split, ``<name>.png``; no tags are used."""
-        trained = self.segmentation_artefact(variant, seed)
-        scenes = self.scenes(split)
-
-        def make(folder: Path) -> None:
-            segmenter = load_segmenter(trained.folder, self.compute)
-            for i, name in enumerate(scenes.names):
-                write_label_map(folder / f"{name}.png", segmenter.predict(scenes.image(i)), scenes.label_space)
-
-        return self._artefact(
-            "predictions", {"split": split}, {"network": trained, "pictures": scenes.fingerprint}, make
-        )
-
     # ------------------------------------------------------------------------------------------------------- plumbing
 
-    def _weights(self, name: str) -> str | Path:
+    def weights(self, name: str) -> str | Path:
+        """Where the weights that a configuration names are; ``DataError`` if they are a file and no folder is known."""
         folder = self.experiment.places.weights
         if name in ("none", "torchvision"):
             return name
@@ -403,25 +354,27 @@ class Stages:
             )
         return folder / name
 
-    def _weights_fingerprint(self, name: str) -> str:
+    def weights_fingerprint(self, name: str) -> str:
         """What tells two weights files of one name apart; the name itself where there is no file."""
-        source = self._weights(name)
+        source = self.weights(name)
         return fingerprint_of_files([source]) if isinstance(source, Path) else source
 
-    def _artefact(
+    def artefact(
         self, stage: str, params: Mapping[str, Any], inputs: Mapping[str, Artefact | str], make: Callable[[Path], None]
     ) -> Artefact:
+        """An artefact of this role; what it is computed with is one of its parameters."""
         precision = {"compute": self.compute.describe()}
         return self.experiment.store.artefact(
             stage, params={"dataset": self.role.dataset, **params, **precision}, inputs=inputs, make=make
         )
 
-    def _progress(self, what: str) -> Callable[[str], None]:
+    def progress(self, what: str) -> Callable[[str], None]:
+        """Who hears of the progress of a stage, with the role and the stage in front."""
         return lambda line: self.experiment.report(f"  {self.role.dataset}, {what}: {line}")
 
 
 @contextmanager
-def _start_values(seed: int) -> Iterator[None]:
+def start_values(seed: int) -> Iterator[None]:
     """Inside, new layers start from the seed; the caller's random state is left as it was."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)

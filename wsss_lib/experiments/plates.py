@@ -16,6 +16,7 @@ from torch.nn import functional
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.experiments.measure import prediction_confusion
 from wsss_lib.experiments.pipeline import Experiment, Stages
+from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.localization.cam import normalize_maps
 from wsss_lib.localization.patches import LocalizationConfig, class_maps
 from wsss_lib.reporting import curves, figures, overview_figure, result_figures
@@ -121,7 +122,7 @@ def clustering_losses(stages: Stages, seed: int = 0) -> PaperFigure:
 def segmentation_losses(roles: Sequence[Stages]) -> PaperFigure:
     """The segmentation networks' training losses, a panel per role and a curve per seed."""
     runs = [
-        (stages.role.dataset, f"seed {seed}", stages.segmentation_training(seed=seed))
+        (stages.role.dataset, f"seed {seed}", Segmentation(stages=stages, seed=seed).losses()["network"])
         for stages in roles
         for seed in stages.role.segmentation_seeds
     ]
@@ -146,7 +147,9 @@ def failures(experiment: Experiment, scores: pd.DataFrame) -> PaperFigure:
     table = make_table(10, scores, experiment.label_spaces)
     frame = table.frame.iloc[: len(stages.label_space)]  # the last row is the mean
     iou = pd.DataFrame({part: frame[f"IoU, {part}"].astype(float) for part in ("here", "std", "paper")})
-    matrices = [prediction_confusion(stages, "val", seed) for seed in stages.role.segmentation_seeds]
+    matrices = [
+        prediction_confusion(Segmentation(stages=stages, seed=seed), "val") for seed in stages.role.segmentation_seeds
+    ]
     known = [matrix[:, : len(stages.label_space)] for matrix in matrices if matrix is not None]
     if not known:
         raise DataError(f"the val pictures of {stages.role.played_by} have no label maps, so nothing can be confused")
@@ -221,7 +224,7 @@ def _of_pictures(stages: Stages, labels: np.ndarray, pictures: Sequence[int]) ->
 
 
 def _predictions(stages: Stages, split: str, seed: int, pictures: Sequence[int]) -> list[LabelMap]:
-    folder, names = stages.predictions_artefact(split, seed=seed).folder, stages.scenes(split).names
+    folder, names = Segmentation(stages=stages, seed=seed).predictions(split).folder, stages.scenes(split).names
     return [read_label_map(folder / f"{names[index]}.png", stages.label_space) for index in pictures]
 
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from wsss_lib.evaluation.scores import CONSTANT_ABOVE
 from wsss_lib.vocabulary import DataError, LabelSpace, SettingsError
 
 ROLES = {"cityscapes": "Cityscapes", "camvid": "CamVid", "voc": "PASCAL VOC 2012"}
@@ -117,6 +118,19 @@ def measure(scores: pd.DataFrame, key: ScoreKey) -> Measurement:
         return Measurement(by_seed=values, status=NOT_RUN)
     held_back = key.split == "test" and "test" not in set(run["split"])
     return Measurement(by_seed=values, status=HELD_BACK if held_back else NOT_MEASURED)
+
+
+def collapsed(scores: pd.DataFrame, dataset: str) -> list[str]:
+    """Segmentation networks that gave nearly all pixels of a split to one class (``evaluation.scores``), in words.
+
+    Such a network scores what a constant predictor scores, however it was trained (specification 10).
+    """
+    shares = _where(scores, dataset=dataset, stage="segmentation", metric="predicted_share")
+    constant = shares.loc[shares["value"] > CONSTANT_ABOVE]
+    names = [
+        f"{row['system']} ({row['split']}, seed {row['seed']}: {row['target']})" for row in constant.to_dict("records")
+    ]
+    return list(dict.fromkeys(names))
 
 
 def main_dataset(scores: pd.DataFrame) -> str | None:

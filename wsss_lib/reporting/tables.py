@@ -23,6 +23,7 @@ from wsss_lib.reporting.measurements import (
     ROLES,
     Measurement,
     checked,
+    collapsed,
     main_dataset,
     measure,
     played_by,
@@ -100,11 +101,14 @@ def make_table(number: int, scores: pd.DataFrame, label_spaces: Mapping[str, Lab
     wanted = [*wanted, *extra_cells(number, scores, role, wanted)]
     measured = [measure(scores, cell.key) for cell in wanted]
     player = played_by(scores, role)
+    notes = _notes(number, role, player, wanted, measured)
+    if number in (*COMPARISONS, 9) and (constant := collapsed(scores, role)):
+        notes.append(f"Collapsed, one class in more than 99 % of the pixels: {', '.join(constant)}.")
     return Table(
         number=number,
         title=f"{TITLES[number]}{_on(role, player, number)}",
         frame=_frame(ROW_HEADERS[number], wanted, measured),
-        note=" ".join(_notes(number, role, player, wanted, measured)),
+        note=" ".join(notes),
     )
 
 

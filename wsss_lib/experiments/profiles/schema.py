@@ -1,8 +1,8 @@
 """What a profile consists of, and the variants of the method that profiles share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from wsss_lib.classification.classifier import ClassifierConfig
 from wsss_lib.clustering.region_features import RegionFeatureConfig
@@ -58,6 +58,9 @@ class Role:
     tells the effect of resolution from that of cutting; ``None`` leaves it out.
     ``clustering_seeds`` are independent repetitions of the clustering, ``segmentation_seeds`` those of them that also
     train a segmentation network. ``classifier_per_seed`` repeats the classifier as well.
+    ``networks`` are the other segmentation networks of Table 9, by the paper's names, trained on the same labels;
+    ``systems`` are the systems that the paper compares with, by their names in ``baselines``, with their own settings.
+    Both are run with the seeds of ``compared_seeds``.
     """
 
     dataset: Dataset
@@ -74,6 +77,9 @@ class Role:
     segmentation: SegmentationConfig
     clustering_seeds: tuple[int, ...] = (0, 1, 2)
     segmentation_seeds: tuple[int, ...] = (0, 1, 2)
+    networks: Mapping[str, SegmentationConfig] = field(default_factory=dict)
+    systems: Mapping[str, Any] = field(default_factory=dict)
+    compared_seeds: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:
         if next(iter(self.variants), None) != "default":

@@ -5,6 +5,7 @@ from dataclasses import replace
 from wsss_lib.classification.classifier import ClassifierConfig
 from wsss_lib.clustering.region_features import RegionFeatureConfig
 from wsss_lib.clustering.rounds import ClusteringConfig
+from wsss_lib.experiments.profiles.compared import driving_systems, voc_systems
 from wsss_lib.experiments.profiles.schema import (
     GROWING,
     Dataset,
@@ -78,7 +79,16 @@ def _toy_streets(
             literal_hidden=64,
         ),
         segmentation=_toy_segmentation(fitting, segmentation),
+        networks={
+            "fcn": replace(_toy_segmentation(fitting, segmentation), network="fcn8s_small", label_stride=2),
+            "drn_d_105": replace(_toy_segmentation(fitting, segmentation), network="drn_small"),
+        },
+        systems=driving_systems(_toy_affinity(segmentation), stride=8, crf_factor=0.5),
     )
+
+
+def _toy_affinity(steps: int) -> TrainingConfig:
+    return TrainingConfig(steps=steps, batch_size=8, learning_rate=0.02, head_factor=5)
 
 
 def _toy_scenes(*, pictures: int, classifier: int, rounds: int, segmentation: int) -> Role:
@@ -104,12 +114,31 @@ def _toy_scenes(*, pictures: int, classifier: int, rounds: int, segmentation: in
         superpixels=SuperpixelConfig(scale=50, min_size=12, reference_pixels=128 * 96),
         variants=only_default("whole", RegionFeatureConfig(size=(129, 97), layers=TOY_LAYERS), _toy_clustering(rounds)),
         segmentation=_toy_segmentation((129, 97), segmentation),
+        systems=voc_systems(
+            _toy_affinity(segmentation),
+            TrainingConfig(steps=rounds, batch_size=32, learning_rate=0.1, head_factor=1, weight_decay=1e-4),
+            _toy_clustering(rounds),
+            stride=4,
+            crf_factor=0.25,
+            feature_scale=1.0,
+            layers=TOY_LAYERS,
+            erased=min(60, segmentation),
+        ),
     )
 
 
 def _toy(
-    name: str, summary: str, *, pictures: int, classifier: int, rounds: int, segmentation: int, seeds: int
+    name: str,
+    summary: str,
+    *,
+    pictures: int,
+    classifier: int,
+    rounds: int,
+    segmentation: int,
+    seeds: int,
+    compared: bool,
 ) -> Profile:
+    """``compared`` tells whether other systems and networks are trained beside ours."""
     sizes = {"pictures": pictures, "classifier": classifier, "rounds": rounds, "segmentation": segmentation}
     roles = (
         _toy_streets("cityscapes", "19 classes", **sizes),
@@ -120,20 +149,21 @@ def _toy(
     repeated = tuple(range(seeds))
     main = replace(main, clustering_seeds=repeated, segmentation_seeds=repeated)
     others = [replace(role, clustering_seeds=(0,), segmentation_seeds=(0,)) for role in others]
+    roles = [main, *others] if compared else [replace(role, networks={}, systems={}) for role in (main, *others)]
     return Profile(
         name=name,
         summary=summary,
         needs_data=False,
-        roles={role.dataset: role for role in (main, *others)},
+        roles={role.dataset: role for role in roles},
     )
 
 
 SMOKE = _toy(
     "smoke", "every stage once, on a few pictures: proves that it runs, not how well",
-    pictures=6, classifier=4, rounds=4, segmentation=4, seeds=1,
+    pictures=6, classifier=4, rounds=4, segmentation=4, seeds=1, compared=True,
 )  # fmt: skip
 
 TOY = _toy(
     "toy", "procedural streets and scenes, three seeds on the main role, no files needed",
-    pictures=80, classifier=200, rounds=300, segmentation=150, seeds=3,
+    pictures=80, classifier=200, rounds=300, segmentation=150, seeds=3, compared=False,
 )  # fmt: skip

@@ -1,0 +1,114 @@
+"""Networks of other systems and other networks on our labels: trained once, kept, scored beside ours."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+
+from wsss_lib.baselines import registry
+from wsss_lib.baselines.skeleton import Outcome, train_on_labels
+from wsss_lib.data.pictures import read_label_map
+from wsss_lib.experiments import pages
+from wsss_lib.experiments.measure import other_network_scores, system_scores
+from wsss_lib.experiments.segmentation import Segmentation
+from wsss_lib.vocabulary import IGNORE, SettingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedsConfig:
+    """Settings of a system that trains on the seeds as they are."""
+
+    keep: bool = True
+
+
+def on_seeds(material, settings, config, run):
+    labels = [material.seeds(i) for i in range(len(material))]
+    network = material.network(settings.network)
+    losses = train_on_labels(network, material, settings, labels, run)
+    return Outcome(
+        network=network, network_name=settings.network, losses={"network": losses},
+        labels=labels if config.keep else None, variant="default" if config.keep else "no labels kept",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def compared(finished, open_tiny, monkeypatch):
+    """The finished experiment, with two systems and another network to compare with; ``said`` hears of every stage."""
+    monkeypatch.setitem(registry.SYSTEMS, "on_seeds", on_seeds)
+    monkeypatch.setitem(registry.SYSTEMS, "keeps_none", on_seeds)
+    role = finished.main.role
+    role = replace(
+        role,
+        systems={"on_seeds": SeedsConfig(), "keeps_none": SeedsConfig(keep=False)},
+        networks={"fcn": replace(role.segmentation, label_stride=8)},
+    )
+    said = []
+    return open_tiny(finished.places.build, said, role=role), said
+
+
+def test_a_system_learns_from_the_cues_and_is_kept(compared):
+    experiment, said = compared
+    run = Segmentation(stages=experiment.main, system="on_seeds")
+    first = {path.name: path.read_bytes() for path in run.predictions("val").folder.glob("*.png")}
+    assert len(first) == 2
+    assert len(run.losses()["network"]) == 4
+    assert not list(run.artefact().folder.rglob("*.pt"))
+    said.clear()
+    again = Segmentation(stages=experiment.main, system="on_seeds").predictions("val").folder
+    assert {path.name: path.read_bytes() for path in again.glob("*.png")} == first
+    assert said == []
+
+
+def test_what_a_system_is_given_holds_no_label_map(compared):
+    """The seeds are sparse, among the tags, and come from heat; truth stays with the scenes."""
+    stages = compared[0].main
+    material = Segmentation(stages=stages).material()
+    for i in range(len(material)):
+        seeds = material.seeds(i)
+        assert 0 < (seeds != IGNORE).mean() < 1
+        assert material.tags[i][np.unique(seeds[seeds != IGNORE])].all()
+        assert material.heat(i)[~material.tags[i]].max() == 0
+        assert np.array_equal(material.image(i), stages.scenes("train").image(i))
+    one, other = (material.network(stages.role.segmentation.network) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_rows_of_systems_and_networks(compared):
+    stages = compared[0].main
+    rows = system_scores(stages)
+    assert set(rows["system"]) == {"on_seeds", "keeps_none"}
+    assert set(rows.loc[rows["stage"] == "labels", "system"]) == {"on_seeds"}
+    assert set(rows.loc[rows["system"] == "keeps_none", "variant"]) == {"no labels kept"}
+    assert set(other_network_scores(stages)["network"]) == {"fcn"}
+    labels = rows.loc[(rows["stage"] == "labels") & (rows["metric"] == "labelled_share"), "value"].item()
+    assert 0 < labels < 100
+
+
+def test_only_chosen_systems_are_trained(compared):
+    experiment, said = compared
+    pages.measured([experiment.main], systems="keeps_none")
+    assert "system: started" in said or not said  # made here, or by a test before
+    assert set(pages.measured([experiment.main], systems="keeps_none")["system"]) == {"keeps_none"}
+    assert set(pages.measured([experiment.main], systems="all")["system"]) == {"on_seeds", "keeps_none"}
+    assert pages.measured([experiment.main], systems="none").empty
+    with pytest.raises(SettingsError, match="no system named 'on_seed'; did you mean 'on_seeds'"):
+        pages.measured([experiment.main], systems="on_seed")
+
+
+def test_another_network_has_labels_of_ours_and_predicts(compared):
+    run = Segmentation(stages=compared[0].main, network="fcn")
+    assert run.artefact().key != Segmentation(stages=compared[0].main).artefact().key
+    ours = run.labels()
+    assert ours is not None
+    assert len(ours) == 3
+    scenes = run.stages.scenes("val")
+    file = run.predictions("val").folder / f"{scenes.names[0]}.png"
+    assert read_label_map(file, scenes.label_space).shape == (48, 64)
+
+
+def test_unknown_systems_and_networks_are_refused(finished):
+    with pytest.raises(SettingsError, match="no system named 'psi'"):
+        Segmentation(stages=finished.main, system="psi")
+    with pytest.raises(SettingsError, match="no network named 'fcm'"):
+        Segmentation(stages=finished.main, network="fcm")

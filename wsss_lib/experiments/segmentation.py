@@ -1,0 +1,172 @@
+"""The segmentation networks of a role: ours and those of the systems that the paper compares with.
+
+``Segmentation`` names one trained network; its stages are made when asked for and kept in the store like all others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wsss_lib.baselines.registry import SYSTEMS
+from wsss_lib.baselines.skeleton import Material, Run
+from wsss_lib.clustering.seeds import most_certain
+from wsss_lib.data.pictures import write_label_map
+from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
+from wsss_lib.experiments.inputs import read_flow
+from wsss_lib.experiments.names import check_name
+from wsss_lib.experiments.pipeline import Stages, start_values
+from wsss_lib.experiments.store import Artefact
+from wsss_lib.segmentation.networks import SegmentationNetwork, build_network
+from wsss_lib.segmentation.predict import Segmenter, load_segmenter, save_segmenter
+from wsss_lib.segmentation.training import SegmentationConfig, train_segmentation
+from wsss_lib.vocabulary import LabelMap
+
+OURS = "ours"
+PAPER_NETWORK = "deeplab_largefov"
+"""The paper's name of its default network, and of the one that carries its head on another backbone here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segmentation:
+    """One system's network on one role.
+
+    Ours is trained on the labels of the last round of the default variant; ``network`` is then the paper's name of a
+    network (Table 9): its default, or a key of ``Role.networks``. Other systems train the role's default network in
+    their own way (``baselines``).
+    """
+
+    stages: Stages
+    system: str = OURS
+    seed: int = 0
+    network: str = PAPER_NETWORK
+
+    def __post_init__(self) -> None:
+        role = self.stages.role
+        check_name("system", self.system, (OURS, *role.systems))
+        check_name("network", self.network, (PAPER_NETWORK, *(role.networks if self.system == OURS else ())))
+
+    @property
+    def config(self) -> SegmentationConfig:
+        """Settings of the network and its training."""
+        role = self.stages.role
+        return role.segmentation if self.network == PAPER_NETWORK else role.networks[self.network]
+
+    def artefact(self) -> Artefact:
+        """The trained network with its losses, and the label maps it learnt from where they are the system's own."""
+        return self._ours() if self.system == OURS else self._baseline()
+
+    def losses(self) -> Mapping[str, list[float]]:
+        """Losses of every training of the system, by name; ours has one."""
+        kept = load_json(self.artefact().folder / "training.json")["losses"]
+        return kept if isinstance(kept, dict) else {"network": kept}
+
+    def variant(self) -> str:
+        """``"default"``, or what of the system the data did not allow, in a word or two."""
+        return load_json(self.artefact().folder / "training.json").get("variant", "default")
+
+    def labels(self) -> list[LabelMap] | None:
+        """The label maps of the training pictures that the network learnt from; ``None`` if it did not need any."""
+        if self.system == OURS:
+            return self.stages.label_maps(self.stages.rounds(seed=self.seed)[-1])
+        path = self.artefact().folder / "labels.npz"
+        return list(load_arrays(path)["labels"]) if path.is_file() else None
+
+    def predictions(self, split: str) -> Artefact:
+        """Predicted index PNGs of a split, ``<name>.png``; no tags are used."""
+        trained, scenes = self.artefact(), self.stages.scenes(split)
+
+        def make(folder: Path) -> None:
+            segmenter = load_segmenter(trained.folder, self.stages.compute)
+            for i, name in enumerate(scenes.names):
+                write_label_map(folder / f"{name}.png", segmenter.predict(scenes.image(i)), scenes.label_space)
+
+        inputs = {"network": trained, "pictures": scenes.fingerprint}
+        return self.stages.artefact("predictions", {"split": split}, inputs, make)
+
+    def _ours(self) -> Artefact:
+        stages, config, scenes = self.stages, self.config, self.stages.scenes("train")
+        inputs = {"labels": stages.clustering_artefact("default", self.seed), **self._start()}
+
+        def make(folder: Path) -> None:
+            maps = stages.label_maps(stages.rounds(seed=self.seed)[-1])
+            network = self._new_network(config.network)
+            losses = train_segmentation(
+                network, scenes.image, maps.__getitem__, len(scenes), config, compute=stages.compute, seed=self.seed,
+                checkpoint=folder / "training.pt", report=stages.progress("segmentation"),
+            )  # fmt: skip
+            self._save(folder, network, config.network, losses)
+            (folder / "training.pt").unlink(missing_ok=True)
+
+        return stages.artefact("segmentation", {"config": config, "seed": self.seed}, inputs, make)
+
+    def _baseline(self) -> Artefact:
+        stages, settings, config = self.stages, self.config, self.stages.role.systems[self.system]
+        inputs = {"cues": stages.seeds_artefact("default", self.seed), **self._start()}
+        inputs["classifier"] = stages.classifier_artefact(self.seed)
+
+        def make(folder: Path) -> None:
+            run = Run(
+                compute=stages.compute, seed=self.seed, folder=folder, report=stages.progress(self.system),
+            )  # fmt: skip
+            outcome = SYSTEMS[self.system](self.material(), settings, config, run)
+            self._save(folder, outcome.network, outcome.network_name, outcome.losses, outcome.variant)
+            if outcome.labels is not None:
+                save_arrays(folder / "labels.npz", {"labels": np.stack(outcome.labels)})
+            for checkpoint in folder.rglob("*.pt"):
+                checkpoint.unlink()
+
+        params = {"system": self.system, "config": config, "settings": settings, "seed": self.seed}
+        return stages.artefact("system", params, inputs, make)
+
+    def material(self) -> Material:
+        """What the role gives to a system: pictures, tags, and the cues of our own localiser; no label map."""
+        stages, role = self.stages, self.stages.role
+        rule = role.variants["default"]
+        labels, certainty = stages.seeds_with_certainty(seed=self.seed)
+        sure = stages.label_maps(most_certain(labels, certainty, rule.clustering.certain[0]))
+        return Material(
+            label_space=stages.label_space,
+            image=stages.scenes("train").image,
+            tags=stages.tags,
+            heat=lambda i: stages.heat_map(i, rule.where, "default", self.seed),
+            seeds=sure.__getitem__,
+            regions=stages.regions().__getitem__,
+            classifier=stages.classifier(self.seed),
+            pictures=stages.pictures,
+            classifier_config=role.classifier,
+            network=self._new_network,
+            flow=read_flow(role.source, stages.scenes("train")),
+        )
+
+    def _start(self) -> dict[str, Artefact | str]:
+        """What a network's start values depend on."""
+        inputs: dict[str, Artefact | str] = {"pictures": self.stages.scenes("train").fingerprint}
+        inputs["weights"] = self.stages.weights_fingerprint(self.config.weights)
+        if self.config.weights == "none":  # then it starts from the classifier, as the paper's starts from ImageNet
+            inputs["start"] = self.stages.classifier_artefact(self.seed)
+        return inputs
+
+    def _new_network(self, name: str) -> SegmentationNetwork:
+        stages, weights = self.stages, self.config.weights
+        with start_values(self.seed):
+            network = build_network(name, len(stages.label_space), stages.weights(weights))
+        if weights == "none" and network.backbone.name == stages.role.classifier.backbone:
+            network.backbone.load_state_dict(stages.classifier(self.seed).backbone.state_dict())
+        return network
+
+    def _save(
+        self,
+        folder: Path,
+        network: SegmentationNetwork,
+        name: str,
+        losses: Sequence[float] | Mapping[str, list[float]],
+        variant: str = "default",
+    ) -> None:
+        segmenter = Segmenter(
+            network=network, network_name=name, label_space=self.stages.label_space,
+            input_size=self.config.input_size, compute=self.stages.compute,
+        )  # fmt: skip
+        save_segmenter(segmenter, folder)
+        save_json(folder / "training.json", {"losses": losses, "variant": variant})
