@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from wsss_lib.experiments.places import Places
+from wsss_lib.experiments.profiles import PROFILES
 from wsss_lib.experiments.publish import filled, publish
 from wsss_lib.experiments.store import Store
 from wsss_lib.vocabulary import DataError
@@ -35,6 +37,19 @@ def test_publishes_tables_figures_and_where_they_come_from(places, tmp_path):
     made = next(places.store.glob("stage/*/record.json"))
     assert [each["commit"] for each in record["commits"]] == [str(json.loads(made.read_text())["commit"])]
     assert readme.read_text() == "before\n<!-- smoke/table06.md -->\n| a |\n<!-- end -->\nafter\n"
+
+
+def test_of_other_peoples_pictures_only_a_few_are_published(places, tmp_path, monkeypatch):
+    """Figures 5 and 6 of the main role and drawings without pictures are; the smoke profile's pictures are all ours."""
+    names = {"figure01_teaser", "figure05_seeds_and_rounds", "figure05_seeds_and_rounds_voc", "figure06_val", "rounds"}
+    for name in names:
+        (places.figures / f"{name}.png").write_bytes(b"picture")
+    ours = publish(places, figures=tmp_path / "ours", readme=tmp_path / "none")
+    assert names <= {path.stem for path in ours.iterdir()}
+    monkeypatch.setitem(PROFILES, "smoke", replace(PROFILES["smoke"], needs_data=True))
+    theirs = publish(places, figures=tmp_path / "theirs", readme=tmp_path / "none")
+    shown = {path.stem for path in theirs.iterdir()}
+    assert shown & names == {"figure05_seeds_and_rounds", "figure06_val", "rounds"}
 
 
 def test_a_block_without_its_file_stays(tmp_path):

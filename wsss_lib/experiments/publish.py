@@ -13,11 +13,14 @@ from typing import Any
 from wsss_lib.data.pictures import fingerprint_of_files
 from wsss_lib.experiments.files import load_json, save_json, writing
 from wsss_lib.experiments.places import REPOSITORY, Places
+from wsss_lib.experiments.profiles import load_profile
 from wsss_lib.experiments.store import Store
 from wsss_lib.vocabulary import DataError
 
 TABLES = ("*.csv", "*.md", "*.tex", "*.txt")
 FIGURES = ("*.png",)
+FOREIGN_PICTURES = ("figure0[1-4]_*.png", "figure05_seeds_and_rounds_*.png", "figure06_*_*.png")
+"""Not published where the pictures in them are other people's; a few pictures are quoted, in Figures 5 and 6."""
 LARGEST_FILE = 5_000_000  # bytes; larger files do not belong into the repository
 MARK = re.compile(r"(<!-- (?P<name>[\w./-]+) -->\n)(?P<content>.*?)(<!-- end -->)", re.DOTALL)
 
@@ -30,6 +33,8 @@ def publish(places: Places, *, figures: Path = REPOSITORY / "figures", readme: P
     record = {"notebooks": _costs(places), **_origin(places)}
     found = [path for pattern in TABLES for path in sorted(places.tables.glob(pattern))]
     found += [path for pattern in FIGURES for path in sorted(places.figures.glob(pattern))]
+    if load_profile(places.profile).needs_data:
+        found = [path for path in found if not any(path.match(pattern) for pattern in FOREIGN_PICTURES)]
     if large := [path.name for path in found if path.stat().st_size > LARGEST_FILE]:
         raise DataError(f"{large[0]} is larger than {LARGEST_FILE // 1_000_000} MB; draw it smaller before publishing")
     target = figures / places.profile
