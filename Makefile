@@ -30,7 +30,7 @@ lab: $(INSTALLED)  ## JupyterLab on the notebooks
 	$(WSSS) lab $(WHERE)
 
 bench: $(INSTALLED)  ## the speeds that are promised, measured here
-	$(WSSS) bench $(WHERE)
+	OMP_WAIT_POLICY=passive $(WSSS) bench $(WHERE)
 
 status: $(INSTALLED)  ## which results are fresh, which are stale, and why
 	$(WSSS) status $(WHERE)
