@@ -179,6 +179,21 @@ def test_depthwise_weights_learn_the_same_in_mixed_precision():
     assert (found - exact).norm() < 0.02 * exact.norm()
 
 
+@pytest.mark.parametrize("size", [(12, 15), (7, 4), (3, 1)])
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+def test_dilated_depthwise_learning_is_the_same_sum(size, dilation):
+    """Computed on sub-grids while it learns, by PyTorch itself while it looks: values and gradients agree."""
+    torch.manual_seed(0)
+    layer = DepthwiseConv2d(4, 4, 3, padding=dilation, dilation=dilation, groups=4, bias=True)
+    x, slope = torch.randn(2, 4, *size, requires_grad=True), torch.randn(2, 4, *size)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), nn.Conv2d.forward(layer, x))
+    learnt = torch.autograd.grad(layer(x), [x, layer.weight, layer.bias], slope)
+    exact = torch.autograd.grad(nn.Conv2d.forward(layer, x), [x, layer.weight, layer.bias], slope)
+    torch.testing.assert_close(layer(x), nn.Conv2d.forward(layer, x))
+    torch.testing.assert_close(learnt, exact)
+
+
 def test_every_depthwise_convolution_of_mobilenet_is_one_of_ours():
     layers = [each for each in outline("mobilenet_v2").modules() if isinstance(each, nn.Conv2d) and each.groups > 1]
     assert len(layers) == 17

@@ -22,6 +22,24 @@ def test_environment_names_the_places_and_fixes_chance(tmp_path: Path, monkeypat
     assert "WSSS_USED_LOG" not in kernel_environment(places)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="page faults are counted and glibc is used on Linux only")
+def test_memory_that_a_step_frees_is_not_asked_for_again(tmp_path: Path):
+    """Ten rounds of 40 MB: 10,000 pages each time without the setting, and next to none with it."""
+    script = """
+import resource
+def fill():
+    b"x" * 40_000_000
+fill()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    fill()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    environment = {**os.environ, **kernel_environment(Places(build=tmp_path))}
+    run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 1000
+
+
 def test_a_thread_count_of_the_user_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert kernel_environment(Places(build=tmp_path))["OMP_NUM_THREADS"] == "3"
