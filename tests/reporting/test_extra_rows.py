@@ -30,15 +30,15 @@ def test_reference_rows_and_other_runs(full_scores: pd.DataFrame, rows: Rows) ->
             rows([2.0], system="constant: road", **reference),
             rows([9.0], network="deeplab_largefov", variant="masked_roi", **final),
             rows([8.0], network="fcn", **final),
+            rows([8.5], network="drn_x", **final),
             rows([7.0], system="dsrg", **final),
             rows([6.0], variant="paper_seeds", stage="seeds"),
             rows([5.0], variant="paper_rules", stage="round_3"),
         ]
     )
-    ours = "Ours, masked_roi, deeplab_largefov (not in the paper)"
-    common = ["constant: road (reference row)", ours]
-    assert names(1, scores) == [*common, "Ours, fcn (not in the paper)", "dsrg (not in the paper)"]
-    assert names(9, scores) == [*common, "dsrg (not in the paper)"]  # FCN is a row of the paper's Table 9
+    common = ["constant: road (reference row)", "Ours, masked_roi (not in the paper)"]
+    assert names(1, scores) == [*common, "DSRG (not in the paper)"]  # our other networks belong to Table 9
+    assert names(9, scores) == [*common, "Ours, drn_x (not in the paper)"]  # FCN is a row of the paper's Table 9
     assert names(2, scores) == []  # nothing of this was scored on test
     literal = "Deep Clustering-3, paper_rules (reference row)"
     assert names(6, scores) == ["Seeds, paper_seeds (not in the paper)", literal]

@@ -161,14 +161,18 @@ def test_bad_input(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace], tmp
         write_table(make_table(6, full_scores, spaces), tmp_path / "file")
 
 
-def test_a_collapsed_network_is_named_in_the_note(
+def test_a_collapsed_network_is_marked_at_its_number(
     full_scores: pd.DataFrame, spaces: dict[str, LabelSpace], rows: Rows
 ) -> None:
     """99.5 % of the pixels in one class is a collapse, 98 % is not; only tables of networks say so."""
     run = {"system": "ccnn", "stage": "segmentation", "split": "val", "network": "deeplab_largefov"}
     shares = [rows([share], metric="predicted_share", target="road", **run) for share in (99.5, 98.0)]
     mean = rows([2.0], **run)
-    note = make_table(1, pd.concat([full_scores, mean, shares[0]]), spaces).note
-    assert "Collapsed, one class in more than 99 % of the pixels: ccnn (val, seed 0: road)." in note
-    assert "Collapsed" not in make_table(1, pd.concat([full_scores, mean, shares[1]]), spaces).note
-    assert "Collapsed" not in make_table(6, pd.concat([full_scores, mean, shares[0]]), spaces).note
+    collapsed, sound = (make_table(1, pd.concat([full_scores, mean, share]), spaces) for share in shares)
+    ccnn, others = collapsed.shown["class mIoU, here"][0], collapsed.shown["class mIoU, here"][1:]
+    assert (collapsed.shown["method"][0], ccnn) == ("CCNN", "2.0 (collapsed to road)")
+    assert collapsed.frame["class mIoU, here"][0] == 2.0  # programs still find the number
+    assert not others.str.contains("collapsed").any()
+    assert "Collapsed: more than 99 % of the pixels" in collapsed.note
+    assert "ollapsed" not in f"{sound}"
+    assert "ollapsed" not in f"{make_table(6, pd.concat([full_scores, mean, shares[0]]), spaces)}"

@@ -29,7 +29,8 @@ from wsss_lib.experiments.measure import (
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.notebooks import expected_minutes, find_notebook
 from wsss_lib.experiments.pipeline import Experiment, Stages
-from wsss_lib.experiments.segmentation import Segmentation
+from wsss_lib.experiments.profiles import Role
+from wsss_lib.experiments.segmentation import PAPER_NETWORK, Segmentation
 from wsss_lib.reporting.claims import verdict, verdict_markdown, verdict_text
 from wsss_lib.reporting.measurements import SCORE_COLUMNS, casting
 from wsss_lib.reporting.rendering import TERMINAL_WIDTH, markdown_table, with_spread
@@ -91,9 +92,21 @@ def _chosen_systems(roles: Sequence[Stages], systems: str) -> list[tuple[Stages,
 
 def table(experiment: Experiment, scores: pd.DataFrame, number: int) -> Table:
     """Table ``number`` of the paper with our numbers, also written as CSV, Markdown and LaTeX."""
-    made = make_table(number, scores, experiment.label_spaces)
+    remark = networks_cast(experiment.main.role) if number == 9 else ""
+    made = make_table(number, scores, experiment.label_spaces, remark)
     write_table(made, experiment.places.tables)
     return made
+
+
+def networks_cast(role: Role) -> str:
+    """Which of our networks plays each of the paper's in Table 9, and which of them starts without its weights."""
+    played = {PAPER_NETWORK: role.segmentation, **role.networks}
+    start = role.segmentation.weights
+    told = [
+        f"{name} by {config.network}" + ("" if config.weights == start else " without pretrained weights")
+        for name, config in played.items()
+    ]
+    return f"Networks are played here: {', '.join(told)}."
 
 
 def accuracy(experiment: Experiment, roles: Sequence[Stages]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ not say which split it used.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from wsss_lib.reporting.measurements import ScoreKey
 from wsss_lib.reporting.paper import paper_table, paper_value
@@ -88,6 +89,12 @@ ROW_HEADERS = {number: comparison.headers for number, comparison in COMPARISONS.
 def system_name(printed: str) -> str:
     """What the scores call a method or network that the paper prints: ``"AE-PSL"`` is ``"ae_psl"``."""
     return printed.lower().replace("-", "_")
+
+
+@cache
+def printed_names() -> dict[str, str]:
+    """How the paper prints every method that it compares, by what the scores call it: ``"ae_psl"`` -> ``"AE-PSL"``."""
+    return {system_name(name): name for number in COMPARISONS for name in paper_table(number)["method"]}
 
 
 def cells(number: int, main: str, label_space: LabelSpace | None) -> list[Cell]:

@@ -120,17 +120,14 @@ def measure(scores: pd.DataFrame, key: ScoreKey) -> Measurement:
     return Measurement(by_seed=values, status=HELD_BACK if held_back else NOT_MEASURED)
 
 
-def collapsed(scores: pd.DataFrame, dataset: str) -> list[str]:
-    """Segmentation networks that gave nearly all pixels of a split to one class (``evaluation.scores``), in words.
+def collapsed_to(scores: pd.DataFrame, key: ScoreKey) -> list[str]:
+    """The classes that a segmentation network gave nearly all pixels of the split to (``evaluation.scores``).
 
-    Such a network scores what a constant predictor scores, however it was trained (specification 10).
+    Such a network scores what a constant predictor scores, however it was trained (specification 10). A class for every
+    seed that collapsed, each class once; empty for a network that did not.
     """
-    shares = _where(scores, dataset=dataset, stage="segmentation", metric="predicted_share")
-    constant = shares.loc[shares["value"] > CONSTANT_ABOVE]
-    names = [
-        f"{row['system']} ({row['split']}, seed {row['seed']}: {row['target']})" for row in constant.to_dict("records")
-    ]
-    return list(dict.fromkeys(names))
+    shares = _where(of_run(scores, key), stage="segmentation", split=key.split, metric="predicted_share")
+    return list(dict.fromkeys(shares.loc[shares["value"] > CONSTANT_ABOVE, "target"]))
 
 
 def main_dataset(scores: pd.DataFrame) -> str | None:

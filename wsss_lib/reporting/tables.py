@@ -10,7 +10,7 @@ their name (constant predictors, the colour and position table, full supervision
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +23,7 @@ from wsss_lib.reporting.measurements import (
     ROLES,
     Measurement,
     checked,
-    collapsed,
+    collapsed_to,
     main_dataset,
     measure,
     played_by,
@@ -53,6 +53,9 @@ TITLES = {
     9: "Segmentation networks trained on the same pseudo labels",
     10: "IoU per class of the final model",
 }
+COLLAPSED = "collapsed to"
+"""How the status of a number begins that a constant predictor could have had."""
+
 PARTS = ("paper", "here", "std", "difference", "status")
 """What is shown under every heading; the frame's columns are named ``"<heading>, <part>"``."""
 
@@ -62,7 +65,7 @@ class Table:
     """One table: ``frame`` has the row names first, then the five ``PARTS`` of every heading.
 
     ``here`` is the mean over seeds in percent, ``std`` the sample standard deviation over seeds, ``difference`` here
-    minus paper, ``status`` empty or the reason why there is no number.
+    minus paper, ``status`` empty, the reason why there is no number, or the class that the network collapsed to.
     """
 
     number: int
@@ -88,8 +91,8 @@ class Table:
         return f"**{self.heading}**\n\n{markdown_table(self.shown)}\n\n{self.note}\n"
 
 
-def make_table(number: int, scores: pd.DataFrame, label_spaces: Mapping[str, LabelSpace]) -> Table:
-    """Paper table ``number`` (1..10) from the tidy scores.
+def make_table(number: int, scores: pd.DataFrame, label_spaces: Mapping[str, LabelSpace], remark: str = "") -> Table:
+    """Paper table ``number`` (1..10) from the tidy scores; ``remark`` is what else its note must say.
 
     ``label_spaces`` maps the roles that data sets play here (``"cityscapes"``, ``"camvid"``, ``"voc"``) to their
     classes. ``DataError`` if the scores are malformed, ``SettingsError`` for a number the paper does not have.
@@ -102,13 +105,15 @@ def make_table(number: int, scores: pd.DataFrame, label_spaces: Mapping[str, Lab
     measured = [measure(scores, cell.key) for cell in wanted]
     player = played_by(scores, role)
     notes = _notes(number, role, player, wanted, measured)
-    if number in (*COMPARISONS, 9) and (constant := collapsed(scores, role)):
-        notes.append(f"Collapsed, one class in more than 99 % of the pixels: {', '.join(constant)}.")
+    if number in (*COMPARISONS, 9):
+        measured = [_marked(each, collapsed_to(scores, cell.key)) for cell, each in zip(wanted, measured, strict=True)]
+        if any(each.status.startswith(COLLAPSED) for each in measured):
+            notes.append("Collapsed: more than 99 % of the pixels were given one class, as a constant predictor does.")
     return Table(
         number=number,
         title=f"{TITLES[number]}{_on(role, player, number)}",
         frame=_frame(ROW_HEADERS[number], wanted, measured),
-        note=" ".join(notes),
+        note=" ".join(filter(None, [*notes, remark])),
     )
 
 
@@ -125,6 +130,11 @@ def write_table(table: Table, folder: Path) -> list[Path]:
         ".tex": latex_table(table.shown, caption=table.title, label=f"tab:{table.number:02d}", note=table.note),
     }
     return [write_whole(stem.with_suffix(suffix), text.encode()) for suffix, text in contents.items()]
+
+
+def _marked(measurement: Measurement, classes: list[str]) -> Measurement:
+    """The same number, with a status that says which class the network collapsed to."""
+    return replace(measurement, status=f"{COLLAPSED} {', '.join(classes)}") if classes else measurement
 
 
 def _frame(headers: tuple[str, ...], wanted: list[Cell], measured: list[Measurement]) -> pd.DataFrame:
@@ -175,6 +185,11 @@ def _as_text(frame: pd.DataFrame, headers: tuple[str, ...]) -> pd.DataFrame:
     for heading in (name.removesuffix(", paper") for name in frame.columns if name.endswith(", paper")):
         shown[f"{heading}, paper"] = frame[f"{heading}, paper"].map(one_decimal)
         ours = frame[[f"{heading}, {part}" for part in ("here", "std", "status")]]
-        shown[f"{heading}, here"] = [status or with_spread(mean, std) for mean, std, status in ours.to_numpy()]
+        shown[f"{heading}, here"] = [_as_cell(*row) for row in ours.to_numpy()]
         shown[f"{heading}, difference"] = frame[f"{heading}, difference"].map(signed)
     return shown
+
+
+def _as_cell(mean: float, std: float, status: str) -> str:
+    number = with_spread(mean, std)
+    return f"{number} ({status})" if status.startswith(COLLAPSED) else status or number
