@@ -7,6 +7,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from wsss_lib.experiments.freshness import Status, notebook_stamp
 from wsss_lib.experiments.lock import lock
 from wsss_lib.experiments.places import Places
+from wsss_lib.experiments.profiles import TOY
 from wsss_lib.experiments.status import newest_model, status_lines
 from wsss_lib.experiments.store import Store
 from wsss_lib.vocabulary import SettingsError
@@ -45,6 +46,9 @@ def test_newest_model(places: Places):
     store = Store(places.store, report=lambda _: None)
     with pytest.raises(SettingsError, match=r"profile toy has no trained network .* run `wsss reproduce"):
         newest_model(places)
+    main = {"dataset": TOY.main.dataset, "config": TOY.main.segmentation}
     for seed in (0, 1):
-        last = store.artefact("segmentation", params={"seed": seed}, inputs={}, make=lambda _: None)
+        last = store.artefact("segmentation", params={**main, "seed": seed}, inputs={}, make=lambda _: None)
+    for other in ({"config": TOY.main.networks["fcn"]}, {"dataset": "voc"}):  # trained later, but not ours on streets
+        store.artefact("segmentation", params={**main, **other, "seed": 0}, inputs={}, make=lambda _: None)
     assert newest_model(places) == last.folder

@@ -7,9 +7,10 @@ from wsss_lib.experiments.freshness import notebook_stamp
 from wsss_lib.experiments.lock import is_held
 from wsss_lib.experiments.notebooks import all_notebooks
 from wsss_lib.experiments.places import NOTEBOOKS, Places
+from wsss_lib.experiments.profiles import load_profile
 from wsss_lib.experiments.progress import in_words
 from wsss_lib.experiments.runner import Job
-from wsss_lib.experiments.store import Store
+from wsss_lib.experiments.store import Store, plain
 from wsss_lib.vocabulary import SettingsError
 
 MODEL_STAGE = "segmentation"
@@ -26,8 +27,17 @@ def status_lines(places: Places, folder: Path = NOTEBOOKS) -> Iterator[str]:
 
 
 def newest_model(places: Places) -> Path:
-    """Folder of the segmentation network that the profile trained last; ``SettingsError`` when there is none."""
-    models = Store(places.store).contents(MODEL_STAGE)
+    """Folder of our own network that the profile trained last on its main role; ``SettingsError`` when there is none.
+
+    The other networks of Table 9, and those of other roles, are of the same stage but not meant.
+    """
+    main = load_profile(places.profile).main
+    wanted = {"dataset": main.dataset, "config": plain(main.segmentation)}
+    models = [
+        artefact
+        for artefact in Store(places.store).contents(MODEL_STAGE)
+        if wanted.items() <= artefact.record["params"].items()
+    ]
     if not models:
         raise SettingsError(
             f"profile {places.profile} has no trained network in {places.store}; run"
