@@ -14,7 +14,7 @@ from wsss_lib.experiments import pages
 from wsss_lib.experiments.measure import seed_scores
 from wsss_lib.experiments.pipeline import Experiment
 from wsss_lib.experiments.places import Places
-from wsss_lib.experiments.profiles import CAMVID
+from wsss_lib.experiments.profiles import SMOKE
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.reporting.measurements import SCORE_COLUMNS
 from wsss_lib.reporting.rendering import NO_NUMBER
@@ -234,8 +234,10 @@ def test_scores_and_verdict_are_written(finished: Experiment):
     assert f"{len(verdict.frame)} rows: " in text.splitlines()[-1]
 
 
-def test_the_note_of_table_9_says_who_plays_the_papers_networks():
-    role = CAMVID.main
-    cast = pages.networks_cast(role)
-    assert "deeplab_largefov by largefov_mobilenet_v2, fcn by fcn8s_mobilenet_v2, drn_d_105 by drn_small" in cast
-    assert cast.endswith("drn_small without pretrained weights.")
+def test_the_note_of_table_9_says_who_plays_the_papers_networks(finished: Experiment):
+    """The toy's networks start from its classifier where they have its backbone, which the DRN has not."""
+    networks = SMOKE.main.networks
+    stages = SimpleNamespace(role=replace(finished.main.role, networks=networks), label_space=finished.main.label_space)
+    cast = pages.networks_cast(stages)
+    assert "DeepLab-LargeFOV by largefov_small; FCN by fcn8s_small; " in cast
+    assert cast.endswith("DRN-D-105 by drn_small, which starts from nothing.")

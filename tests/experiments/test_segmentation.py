@@ -92,6 +92,9 @@ def test_only_chosen_systems_are_trained(compared):
     assert set(pages.measured([experiment.main], systems="keeps_none")["system"]) == {"keeps_none"}
     assert set(pages.measured([experiment.main], systems="all")["system"]) == {"on_seeds", "keeps_none"}
     assert pages.measured([experiment.main], systems="none").empty
+    alone = pages.measured([experiment.main], "networks", systems="keeps_none")
+    assert set(alone["system"]) == {"keeps_none"}  # our other networks are not trained for it
+    assert "fcn" in set(pages.measured([experiment.main], "networks", systems="none")["network"])
     with pytest.raises(SettingsError, match="no system named 'on_seed'; did you mean 'on_seeds'"):
         pages.measured([experiment.main], systems="on_seed")
 

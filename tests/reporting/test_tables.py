@@ -170,9 +170,11 @@ def test_a_collapsed_network_is_marked_at_its_number(
     mean = rows([2.0], **run)
     collapsed, sound = (make_table(1, pd.concat([full_scores, mean, share]), spaces) for share in shares)
     ccnn, others = collapsed.shown["class mIoU, here"][0], collapsed.shown["class mIoU, here"][1:]
-    assert (collapsed.shown["method"][0], ccnn) == ("CCNN", "2.0 (collapsed to road)")
+    assert (collapsed.shown["method"][0], ccnn) == ("CCNN", "2.0 (seed 0 collapsed to road)")
     assert collapsed.frame["class mIoU, here"][0] == 2.0  # programs still find the number
     assert not others.str.contains("collapsed").any()
     assert "Collapsed: more than 99 % of the pixels" in collapsed.note
     assert "ollapsed" not in f"{sound}"
+    two = pd.concat([full_scores, rows([2.0, 12.0], seeds=[0, 1], **run), shares[0]])  # of two seeds one collapsed
+    assert make_table(1, two, spaces).shown["class mIoU, here"][0] == "7.0 ± 7.1 (seed 0 collapsed to road)"
     assert "ollapsed" not in f"{make_table(6, pd.concat([full_scores, mean, shares[0]]), spaces)}"

@@ -29,8 +29,8 @@ from wsss_lib.experiments.measure import (
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.notebooks import expected_minutes, find_notebook
 from wsss_lib.experiments.pipeline import Experiment, Stages
-from wsss_lib.experiments.profiles import Role
 from wsss_lib.experiments.segmentation import PAPER_NETWORK, Segmentation
+from wsss_lib.reporting.cells import printed_names
 from wsss_lib.reporting.claims import verdict, verdict_markdown, verdict_text
 from wsss_lib.reporting.measurements import SCORE_COLUMNS, casting
 from wsss_lib.reporting.rendering import TERMINAL_WIDTH, markdown_table, with_spread
@@ -69,9 +69,11 @@ def playing(experiment: Experiment, dataset: str) -> list[Stages]:
 def measured(roles: Sequence[Stages], *parts: str, systems: str = "none") -> pd.DataFrame:
     """Tidy scores of some ``PARTS`` of some roles, one row per number; without roles a table without rows.
 
-    ``systems`` adds those that the paper compares with: ``"all"``, ``"none"``, or names separated by commas.
+    ``systems`` adds those that the paper compares with: ``"all"``, ``"none"``, or names separated by commas. Whoever
+    names some wants these alone: the part ``networks``, minutes to hours of other trainings, is then left out.
     """
-    functions = [PARTS[check_name("part", part, PARTS)] for part in parts]
+    alone = systems not in ("all", "none")
+    functions = [PARTS[check_name("part", part, PARTS)] for part in parts if not (alone and part == "networks")]
     frames = [function(stages) for stages in roles for function in functions]
     frames += [system_scores(stages, chosen) for stages, chosen in _chosen_systems(roles, systems)]
     kept = [frame for frame in frames if len(frame)]
@@ -92,21 +94,21 @@ def _chosen_systems(roles: Sequence[Stages], systems: str) -> list[tuple[Stages,
 
 def table(experiment: Experiment, scores: pd.DataFrame, number: int) -> Table:
     """Table ``number`` of the paper with our numbers, also written as CSV, Markdown and LaTeX."""
-    remark = networks_cast(experiment.main.role) if number == 9 else ""
+    remark = networks_cast(experiment.main) if number == 9 else ""
     made = make_table(number, scores, experiment.label_spaces, remark)
     write_table(made, experiment.places.tables)
     return made
 
 
-def networks_cast(role: Role) -> str:
-    """Which of our networks plays each of the paper's in Table 9, and which of them starts without its weights."""
-    played = {PAPER_NETWORK: role.segmentation, **role.networks}
-    start = role.segmentation.weights
+def networks_cast(stages: Stages) -> str:
+    """Which of our networks plays each of the paper's in Table 9, and which of them start from nothing."""
+    runs = [Segmentation(stages=stages, network=name) for name in (PAPER_NETWORK, *stages.role.networks)]
     told = [
-        f"{name} by {config.network}" + ("" if config.weights == start else " without pretrained weights")
-        for name, config in played.items()
+        f"{printed_names()[run.network]} by {run.config.network}"
+        + ("" if run.starts_trained else ", which starts from nothing")
+        for run in runs
     ]
-    return f"Networks are played here: {', '.join(told)}."
+    return f"Who plays the paper's networks here: {'; '.join(told)}."
 
 
 def accuracy(experiment: Experiment, roles: Sequence[Stages]) -> pd.DataFrame:

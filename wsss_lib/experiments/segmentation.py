@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from wsss_lib.baselines.registry import SYSTEMS
 from wsss_lib.baselines.skeleton import Material, Run
@@ -148,11 +149,22 @@ class Segmentation:
             inputs["start"] = self.stages.classifier_artefact(self.seed)
         return inputs
 
+    @property
+    def starts_trained(self) -> bool:
+        """Whether the backbone starts from a file of weights or from the classifier's, and not from nothing."""
+        if self.config.weights != "none":
+            return True
+        with torch.device("meta"):  # no memory: only the name of the backbone is wanted
+            return self._fits_classifier(build_network(self.config.network, len(self.stages.label_space)))
+
+    def _fits_classifier(self, network: SegmentationNetwork) -> bool:
+        return network.backbone.name == self.stages.role.classifier.backbone
+
     def _new_network(self, name: str) -> SegmentationNetwork:
         stages, weights = self.stages, self.config.weights
         with start_values(self.seed):
             network = build_network(name, len(stages.label_space), stages.weights(weights))
-        if weights == "none" and network.backbone.name == stages.role.classifier.backbone:
+        if weights == "none" and self._fits_classifier(network):
             network.backbone.load_state_dict(stages.classifier(self.seed).backbone.state_dict())
         return network
 

@@ -93,8 +93,9 @@ def system_name(printed: str) -> str:
 
 @cache
 def printed_names() -> dict[str, str]:
-    """How the paper prints every method that it compares, by what the scores call it: ``"ae_psl"`` -> ``"AE-PSL"``."""
-    return {system_name(name): name for number in COMPARISONS for name in paper_table(number)["method"]}
+    """How the paper prints its methods and networks, by what the scores call them: ``"ae_psl"`` -> ``"AE-PSL"``."""
+    methods = [name for number in COMPARISONS for name in paper_table(number)["method"]]
+    return {system_name(name): name for name in [*methods, *paper_table(9)["segmentation_network"]]}
 
 
 def cells(number: int, main: str, label_space: LabelSpace | None) -> list[Cell]:

@@ -120,14 +120,15 @@ def measure(scores: pd.DataFrame, key: ScoreKey) -> Measurement:
     return Measurement(by_seed=values, status=HELD_BACK if held_back else NOT_MEASURED)
 
 
-def collapsed_to(scores: pd.DataFrame, key: ScoreKey) -> list[str]:
-    """The classes that a segmentation network gave nearly all pixels of the split to (``evaluation.scores``).
+def collapse(scores: pd.DataFrame, key: ScoreKey) -> str:
+    """``"seed 0 collapsed to road"`` for a segmentation network that gave nearly all pixels of the split to one class.
 
-    Such a network scores what a constant predictor scores, however it was trained (specification 10). A class for every
-    seed that collapsed, each class once; empty for a network that did not.
+    Such a network scores what a constant predictor scores, however it was trained (specification 10,
+    ``evaluation.scores``). Every seed that collapsed is named; ``""`` if none did.
     """
     shares = _where(of_run(scores, key), stage="segmentation", split=key.split, metric="predicted_share")
-    return list(dict.fromkeys(shares.loc[shares["value"] > CONSTANT_ABOVE, "target"]))
+    constant = shares.loc[shares["value"] > CONSTANT_ABOVE].sort_values("seed")
+    return ", ".join(f"seed {row['seed']} collapsed to {row['target']}" for row in constant.to_dict("records"))
 
 
 def main_dataset(scores: pd.DataFrame) -> str | None:

@@ -8,6 +8,7 @@ Differences from the paper's layout: the per-class Tables 5 and 10 run down the 
 their name (constant predictors, the colour and position table, full supervision, other variants and networks).
 """
 
+import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from wsss_lib.reporting.measurements import (
     ROLES,
     Measurement,
     checked,
-    collapsed_to,
+    collapse,
     main_dataset,
     measure,
     played_by,
@@ -53,9 +54,6 @@ TITLES = {
     9: "Segmentation networks trained on the same pseudo labels",
     10: "IoU per class of the final model",
 }
-COLLAPSED = "collapsed to"
-"""How the status of a number begins that a constant predictor could have had."""
-
 PARTS = ("paper", "here", "std", "difference", "status")
 """What is shown under every heading; the frame's columns are named ``"<heading>, <part>"``."""
 
@@ -65,7 +63,7 @@ class Table:
     """One table: ``frame`` has the row names first, then the five ``PARTS`` of every heading.
 
     ``here`` is the mean over seeds in percent, ``std`` the sample standard deviation over seeds, ``difference`` here
-    minus paper, ``status`` empty, the reason why there is no number, or the class that the network collapsed to.
+    minus paper, ``status`` empty, the reason why there is no number, or which seeds' networks collapsed.
     """
 
     number: int
@@ -106,8 +104,9 @@ def make_table(number: int, scores: pd.DataFrame, label_spaces: Mapping[str, Lab
     player = played_by(scores, role)
     notes = _notes(number, role, player, wanted, measured)
     if number in (*COMPARISONS, 9):
-        measured = [_marked(each, collapsed_to(scores, cell.key)) for cell, each in zip(wanted, measured, strict=True)]
-        if any(each.status.startswith(COLLAPSED) for each in measured):
+        found = [each.status or collapse(scores, cell.key) for cell, each in zip(wanted, measured, strict=True)]
+        if found != [each.status for each in measured]:
+            measured = [replace(each, status=status) for each, status in zip(measured, found, strict=True)]
             notes.append("Collapsed: more than 99 % of the pixels were given one class, as a constant predictor does.")
     return Table(
         number=number,
@@ -130,11 +129,6 @@ def write_table(table: Table, folder: Path) -> list[Path]:
         ".tex": latex_table(table.shown, caption=table.title, label=f"tab:{table.number:02d}", note=table.note),
     }
     return [write_whole(stem.with_suffix(suffix), text.encode()) for suffix, text in contents.items()]
-
-
-def _marked(measurement: Measurement, classes: list[str]) -> Measurement:
-    """The same number, with a status that says which class the network collapsed to."""
-    return replace(measurement, status=f"{COLLAPSED} {', '.join(classes)}") if classes else measurement
 
 
 def _frame(headers: tuple[str, ...], wanted: list[Cell], measured: list[Measurement]) -> pd.DataFrame:
@@ -191,5 +185,6 @@ def _as_text(frame: pd.DataFrame, headers: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _as_cell(mean: float, std: float, status: str) -> str:
-    number = with_spread(mean, std)
-    return f"{number} ({status})" if status.startswith(COLLAPSED) else status or number
+    if math.isnan(mean):
+        return status or with_spread(mean, std)
+    return with_spread(mean, std) + (f" ({status})" if status else "")
