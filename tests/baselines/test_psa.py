@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from wsss_lib.baselines.affinity import AffinityNetwork
-from wsss_lib.baselines.psa import PsaConfig, affinity_labels, kept_by_the_walk, psa, train_affinity, walk_labels
+from wsss_lib.baselines.psa import (
+    PsaConfig,
+    affinity_labels,
+    kept_by_the_walk,
+    psa,
+    shortened,
+    train_affinity,
+    walk_labels,
+)
 from wsss_lib.baselines.sure_cells import class_scores, refine, sure_with_background, sure_without_background, to_cells
 from wsss_lib.segmentation.crf import CrfConfig
 from wsss_lib.training.loop import TrainingConfig
@@ -162,6 +170,26 @@ def test_the_walk_is_as_long_in_pixels_on_coarser_grids(config):
     assert [replace(config, stride=stride).steps_on_grid for stride in (4, 8, 16)] == [256, 256, 64]
 
 
+def test_the_walk_is_halved_until_it_keeps_what_is_sure(material, config, run, affinity, monkeypatch):
+    """A walk that loses 1 % of the sure cells per step: of 16, 8 and 4 steps, 4 are the first to keep 95 %."""
+    monkeypatch.setattr("wsss_lib.baselines.psa.kept_by_the_walk", lambda _, walked: 1 - 0.01 * walked[0])
+    monkeypatch.setattr("wsss_lib.baselines.psa.on_cells", lambda walked, *_: walked)
+    monkeypatch.setattr("wsss_lib.baselines.psa.walk_labels", lambda *given: given[4].walk_steps)
+    given = affinity, material, SIZE, [torch.zeros(9, 9)] * 4
+
+    def steps(minimum):
+        return shortened(*given, replace(config, walk_steps=16, minimum_kept=minimum), run).walk_steps
+
+    assert [steps(minimum) for minimum in (0.0, 0.84, 0.85, 0.95, 0.999)] == [16, 16, 8, 4, 1]
+
+
+def test_a_walk_without_affinities_is_shortened(material, config, run, affinity, true_map):
+    """Features of zeros make every affinity 1: 256 steps wash the street out, and sure cells ask for fewer."""
+    affinity.mix.weight.data.zero_()
+    sure = [torch.from_numpy(true_map(i)[::4, ::4].copy()) for i in range(4)]
+    assert shortened(affinity, material, SIZE, sure, replace(config, minimum_kept=0.9), run).walk_steps < 16
+
+
 @pytest.mark.parametrize("kind", ["material", "voc"])
 def test_the_whole_system(kind, settings, config, run, request):
     given = request.getfixturevalue(kind)
@@ -199,6 +227,7 @@ def test_two_runs_with_one_seed_make_the_same_labels(material, settings, config,
         {"beta": 0.0},
         {"minimum_heat": 1.5},
         {"minimum_margin": -0.1},
+        {"minimum_kept": 1.1},
     ],
 )
 def test_bad_settings_are_refused(config, bad):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from wsss_lib.experiments import pipeline
+from wsss_lib.experiments.class_maps import ClassMaps
 from wsss_lib.experiments.measure import (
     all_scores,
     distinct_seed_rules,
@@ -18,7 +19,7 @@ from wsss_lib.experiments.measure import (
 )
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.regions.superpixels import oracle_label_map, region_majority
-from wsss_lib.vocabulary import IGNORE
+from wsss_lib.vocabulary import IGNORE, DataError
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +56,54 @@ def test_reference_rows_stand_beside_ours(table):
     assert "colour and position table" in systems
     assert len([name for name in systems if name.startswith("constant: ")]) == 2
     constant = rows(table, stage="reference", split="test", metric="predicted_share")
-    for name in systems - {"colour and position table"}:
+    for name in (name for name in systems if name.startswith("constant: ")):
         shares = rows(constant, system=name)
         assert rows(shares, target=name.removeprefix("constant: "))["value"].item() == pytest.approx(100)
+
+
+def test_class_maps_are_scored_on_every_split_with_and_without_tags(table, finished):
+    """They are label maps of the pictures' size; given the tags, no other class is named."""
+    stages = finished.main
+    for split in ("train", "val", "test"):
+        scenes, maps = stages.scenes(split), stages.class_maps("dense", split=split)
+        for i, labels in enumerate(maps.label_maps("probability", tagged=True)):
+            assert labels.shape == scenes.image(i).shape[:2]
+            assert scenes.tags[i][np.unique(labels)].all()
+    means = rows(table, stage="reference", metric="miou_class")
+    for name in ("class activation maps", "class activation maps, tags given"):
+        assert rows(means, system=name)["split"].tolist() == ["train", "val", "test"]
+
+
+def test_only_the_tags_of_a_picture_compete_if_they_are_given(open_tiny, tmp_path, monkeypatch):
+    """With poles as the only tag all is pole; without tags it is what it was before."""
+    read = pipeline.read_scenes
+    before = list(open_tiny(tmp_path).main.class_maps("dense", split="val").label_maps("probability", tagged=False))
+
+    def poles(source, split, data):
+        scenes = read(source, split, data)
+        return replace(scenes, tags=np.tile(np.array(scenes.label_space.classes) == "Pole", (len(scenes), 1)))
+
+    stages = open_tiny(tmp_path).main
+    monkeypatch.setattr(pipeline, "read_scenes", poles)
+    maps, pole = stages.class_maps("dense", split="val"), stages.label_space.classes.index("Pole")
+    assert all((labels == pole).all() for labels in maps.label_maps("probability", tagged=True))
+    assert all(map(np.array_equal, maps.label_maps("probability", tagged=False), before))
+    assert not all((labels == pole).all() for labels in before)
+
+
+def test_class_maps_of_a_split_without_tags_are_scored_without_them(open_tiny, tmp_path, monkeypatch):
+    read = pipeline.read_scenes
+
+    def without_val_tags(source, split, data):
+        scenes = read(source, split, data)
+        return replace(scenes, tags=None) if split == "val" else scenes
+
+    monkeypatch.setattr(pipeline, "read_scenes", without_val_tags)
+    stages = open_tiny(tmp_path).main
+    scored = rows(reference_scores(stages), system="class activation maps, tags given")
+    assert set(scored["split"]) == {"train", "test"}
+    with pytest.raises(DataError, match=r"the val pictures of .* have no tags"):
+        stages.class_maps("dense", split="val").heat(0, "probability")
 
 
 def test_the_best_labels_score_as_the_oracle(finished):
@@ -131,7 +177,7 @@ def test_agreement_with_tags_needs_no_label_and_follows_the_maps(finished, monke
     found = tag_agreement(stages)
     assert found["class maps"].tolist() == ["whole", "patches", "dense"]
     assert found["mean"].between(0, 100).all()
-    monkeypatch.setattr(type(stages), "picture_scores", lambda *_: stages.tags.astype(float))
+    monkeypatch.setattr(ClassMaps, "picture_scores", lambda _: stages.tags.astype(float))
     monkeypatch.setattr(pipeline.Stages, "label_maps", None)
     told = tag_agreement(stages).drop(columns="class maps").to_numpy()
     assert np.nanmin(told) == 100
@@ -139,7 +185,7 @@ def test_agreement_with_tags_needs_no_label_and_follows_the_maps(finished, monke
 
 def test_scores_of_a_picture_are_shares_that_no_tag_touches(finished):
     """The probabilities of the targets sum to at most one at every place, absorbing classes take the rest."""
-    scores = finished.main.picture_scores("dense")
+    scores = finished.main.class_maps("dense").picture_scores()
     assert scores.shape == finished.main.tags.shape
     assert (scores >= 0).all()
     assert (scores.sum(1) <= 1 + 1e-5).all()

@@ -79,11 +79,11 @@ def test_label_maps_paint_the_regions(finished):
 def test_heat_is_zero_where_the_tag_is_absent(finished):
     stages = finished.main
     for variant in ("default", "paper_rules"):
-        heat = stages.heat_map(1, "patches", variant)
+        heat = stages.class_maps("patches").heat(1, stages.variant(variant).heat).numpy()
         assert heat.shape[0] == len(stages.label_space)
         assert heat[~stages.tags[1]].max() == 0
         assert 0 < heat.max() <= 1
-    literal = stages.heat_map(1, "patches", "paper_rules")
+    literal = stages.class_maps("patches").heat(1, "maximum").numpy()
     assert set(literal.max((1, 2)).tolist()) <= {0, 1}  # every class is divided by its own maximum
 
 
@@ -234,7 +234,7 @@ def test_variants_and_seeds_share_one_array_of_features(finished):
     """On CamVid it has 0.9 GB, and a run asks for it six times."""
     stages = finished.main
     assert stages.features("default").array is stages.features("no_center_loss").array
-    assert stages._class_maps("dense", 0) is stages._class_maps("dense", 0)
+    assert stages.class_maps("dense").arrays() is stages.class_maps("dense").arrays()
 
 
 def test_variants_share_what_they_have_in_common(finished):
@@ -257,8 +257,6 @@ def test_unknown_roles_and_variants_are_answered_with_the_known(finished):
         finished.main.rounds("no_centre_loss")
     with pytest.raises(SettingsError, match="camvid has no variant 'paper'"):
         finished.main.seeds("paper")
-    with pytest.raises(SettingsError, match="camvid has no variant 'paper'"):
-        finished.main.heat_map(0, "patches", "paper")
 
 
 def test_unknown_localisations_are_answered_with_the_known(finished):

@@ -15,12 +15,14 @@ Further choices. The CRF runs on the affinity grid, or one of several times its 
 ``crf_cells``, with the picture averaged over the cells and both spatial deviations divided by the grid's stride. Cells
 lie on every stride-th pixel and average the pixels around them, so heat, labels and features are of the same places.
 Whole mirrored pictures are learnt from, not crops of random scale and colour. The walk is the published one in cells up
-to stride 8, and has 256 (8 / stride)^2 steps on coarser grids: it reaches equally far in pixels. Published momentum is
+to stride 8, and has 256 (8 / stride)^2 steps on coarser grids: it reaches equally far in pixels. Where that walk would
+overturn too many of the cells that the CRF was sure of (``minimum_kept``; a network that learnt for a hundred steps
+instead of ten thousand has poor affinities), it is halved until it does not: no label decides. Published momentum is
 0 by an oversight (spec. 1.2) at learning rate 0.1; with momentum 0.9 a tenth of that rate is the same. The walk's
 labels are not refined by a CRF at full size before training. Labels per superpixel are an option, off as published.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -51,6 +53,8 @@ from wsss_lib.training.loop import TrainingConfig, train
 from wsss_lib.vocabulary import IGNORE, LabelMap, SettingsError
 
 PUBLISHED_STRIDE = 8
+WATCHED = 32
+"""Pictures that the length of the walk is tried on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,7 @@ class PsaConfig:
 
     ``stride`` is of the affinity grid in pixels of the segmentation settings' ``input_size``; ``radius`` in cells.
     ``crf`` is for the full-sized picture. ``alphas`` are the exponents of the background in the two CRFs and the walk.
+    ``minimum_kept``: share of the sure cells that the walk has to leave as they are; with 0 it keeps its length.
     ``per_region`` gives every superpixel the tag with the largest mean score, instead of every pixel its own.
     """
 
@@ -72,6 +77,7 @@ class PsaConfig:
     minimum_margin: float = 0.1
     beta: float = 8.0
     walk_steps: int = 256
+    minimum_kept: float = 0.0
     per_region: bool = False
 
     def __post_init__(self) -> None:
@@ -79,8 +85,8 @@ class PsaConfig:
             raise SettingsError(f"stride and crf_cells >= 1, radius >= 2 and walk_steps >= 0 are needed, in {self}")
         if not 0 < self.alphas[0] <= self.alphas[1] or min(self.alphas[2], self.beta) <= 0:
             raise SettingsError(f"alphas above 0, the first not above the second, and beta above 0, in {self}")
-        if not (0 <= self.minimum_heat <= 1 and 0 <= self.minimum_margin <= 1):
-            raise SettingsError(f"minimum_heat and minimum_margin must be within 0..1, in {self}")
+        if not all(0 <= value <= 1 for value in (self.minimum_heat, self.minimum_margin, self.minimum_kept)):
+            raise SettingsError(f"minimum_heat, minimum_margin and minimum_kept must be within 0..1, in {self}")
 
     @property
     def steps_on_grid(self) -> int:
@@ -169,12 +175,27 @@ def psa(material: Material, settings: SegmentationConfig, config: PsaConfig, run
         torch.manual_seed(run.seed)  # the new layers' start values
         affinity = AffinityNetwork(material.network(settings.network).backbone, config.stride)
     losses = {"affinity": train_affinity(affinity, material, size, sure, config, run)}
+    config = shortened(affinity, material, size, sure, config, run)
     labels = [walk_labels(affinity, material, i, size, config, run) for i in range(count)]
-    kept = kept_by_the_walk(sure, [on_cells(walked, size, config.stride) for walked in labels])
-    run.report(f"walks of {config.steps_on_grid} steps keep {kept:.0%} of the sure cells (mean over classes)")
     network = material.network(settings.network)
     losses["network"] = train_on_labels(network, material, settings, labels, run)
     return Outcome(network=network, network_name=settings.network, losses=losses, labels=labels)
+
+
+def shortened(
+    network: AffinityNetwork, material: Material, size: tuple[int, int], sure: list[Tensor], config: PsaConfig, run: Run
+) -> PsaConfig:
+    """The settings with the walk halved until it keeps ``minimum_kept`` of the sure cells of the watched pictures, or
+    has a single step.
+    """
+    watched = range(0, len(material), max(1, len(material) // WATCHED))
+    while True:
+        walked = [on_cells(walk_labels(network, material, i, size, config, run), size, config.stride) for i in watched]
+        kept = kept_by_the_walk([sure[i] for i in watched], walked)
+        run.report(f"walks of {config.steps_on_grid} steps keep {kept:.0%} of the sure cells (mean over classes)")
+        if kept >= config.minimum_kept or config.walk_steps <= 1:
+            return config
+        config = replace(config, walk_steps=config.walk_steps // 2)
 
 
 def on_cells(label_map: LabelMap, size: tuple[int, int], stride: int) -> Tensor:

@@ -69,7 +69,10 @@ def tag_agreement(stages: Stages) -> pd.DataFrame:
     rows = {}
     for where in SEED_STAGES:
         if getattr(stages.role, where) is not None:
-            auc = [tag_auc(stages.picture_scores(where, seed), stages.tags) for seed in stages.role.classifier_seeds]
+            auc = [
+                tag_auc(stages.class_maps(where, seed).picture_scores(), stages.tags)
+                for seed in stages.role.classifier_seeds
+            ]
             rows[where] = np.mean(auc, axis=0)
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(stages.label_space.classes))
     return frame.assign(mean=frame.mean(axis="columns")).rename_axis("class maps").reset_index()
@@ -134,9 +137,11 @@ def _network_scores(runs: Sequence[Segmentation]) -> pd.DataFrame:
 
 
 def reference_scores(stages: Stages) -> pd.DataFrame:
-    """What a number means: two constant predictors, and a table of (row, column, colour) learnt from labels.
+    """What a number means: two constant predictors, a table of (row, column, colour) learnt from labels, and the class
+    activation maps that all systems start from, with and without the tags of the picture.
 
-    The constants are the two most frequent classes of the training pictures, on every split.
+    The constants are the two most frequent classes of the training pictures, on every split. A network needs no tags,
+    so maps with tags know more than it does.
     """
     train, space = stages.scenes("train"), stages.label_space
     if train.label_map is None:
@@ -153,6 +158,13 @@ def reference_scores(stages: Stages) -> pd.DataFrame:
             rows.append(_score(stages, matrix, split, "reference", "", -1, system=name))
         matrix = _kept_confusion(stages, scenes, "colour table", train.fingerprint, partial(_guesses, stages, scenes))
         rows.append(_score(stages, matrix, split, "reference", "", -1, system="colour and position table"))
+        for seed in stages.role.classifier_seeds:
+            matrix = _cam_confusion(stages, split, seed, tagged=False)
+            rows.append(_score(stages, matrix, split, "reference", "", seed, system="class activation maps"))
+            if scenes.tags is not None:
+                matrix = _cam_confusion(stages, split, seed, tagged=True)
+                name = "class activation maps, tags given"
+                rows.append(_score(stages, matrix, split, "reference", "", seed, system=name))
     return pd.concat(rows, ignore_index=True)
 
 
@@ -160,6 +172,15 @@ def _guesses(stages: Stages, scenes: SceneSet) -> Iterator[LabelMap]:
     train = stages.scenes("train")
     table = fit_table(_images(train), _label_maps(train), len(stages.label_space))
     return (predict_table(table, image) for image in _images(scenes))
+
+
+def _cam_confusion(stages: Stages, split: str, seed: int, *, tagged: bool) -> ConfusionMatrix:
+    rule = stages.role.variants["default"]
+    maps = stages.class_maps(rule.where, seed, split)
+    what = f"{rule.heat} of {'tags' if tagged else 'all classes'}"
+    return _kept_confusion(
+        stages, stages.scenes(split), what, maps.artefact(), lambda: maps.label_maps(rule.heat, tagged=tagged)
+    )
 
 
 def label_confusion(stages: Stages, labels: Labels) -> ConfusionMatrix:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 
 from wsss_lib.classification.classifier import (
@@ -32,17 +31,17 @@ from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFea
 from wsss_lib.clustering.rounds import Certainty, Labels, cluster
 from wsss_lib.clustering.seeds import choose_seeds
 from wsss_lib.data.pictures import fingerprint_of_files
+from wsss_lib.experiments.class_maps import ClassMaps
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
 from wsss_lib.experiments.inputs import read_scenes, read_simple
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Profile, Role, Variant, load_profile
 from wsss_lib.experiments.store import Artefact, Store
-from wsss_lib.localization.patches import LocalizationConfig, class_maps, heat_maps
 from wsss_lib.regions.pooling import mean_pool
 from wsss_lib.regions.superpixels import superpixels
 from wsss_lib.segmentation.pseudo_labels import label_maps
 from wsss_lib.training.compute import Compute, choose_compute
-from wsss_lib.vocabulary import DataError, LabelMap, LabelSpace, RegionMap, SceneSet, SettingsError, SimpleSet, Tags
+from wsss_lib.vocabulary import DataError, LabelMap, LabelSpace, RegionMap, SceneSet, SettingsError, SimpleSet
 
 
 class Experiment:
@@ -178,29 +177,9 @@ class Stages:
         arrays = load_arrays(self.regions_artefact.folder / "regions.npz")
         return [arrays[name].astype(np.int32) for name in sorted(arrays)]
 
-    def localization(self, where: str) -> LocalizationConfig:
-        """A localisation of the role by name; ``SettingsError`` for one that it has not."""
-        names = [name for name in ("whole", "patches", "dense") if getattr(self.role, name) is not None]
-        if where not in names:
-            raise SettingsError(f"{self.role.dataset} has no localisation {where!r}, only {', '.join(names)}")
-        return getattr(self.role, where)
-
-    def heat_map(
-        self, index: int, where: str, variant: str = "default", seed: int = 0
-    ) -> Float[np.ndarray, "class h w"]:
-        """Heat of every tag of a training picture; ``where`` is ``whole``, ``patches`` or ``dense``."""
-        maps = torch.from_numpy(self._class_maps(where, seed)[index].astype(np.float32))
-        return self._heat(maps, self.tags[index], self._variant(variant), seed).numpy()
-
-    def picture_scores(self, where: str, seed: int = 0) -> Float[np.ndarray, "picture class"]:
-        """Share of every class in every training picture as the classifier alone sees it: no tag, no label is used.
-
-        The mean over the picture of the classifier's probability at each place (heat ``probability``).
-        """
-        everything = np.ones(len(self.label_space), dtype=bool)
-        rule = replace(self._variant("default"), heat="probability")
-        maps = [torch.from_numpy(each.astype(np.float32)) for each in self._class_maps(where, seed)]
-        return np.stack([self._heat(each, everything, rule, seed).mean((1, 2)).numpy() for each in maps])
+    def class_maps(self, where: str, seed: int = 0, split: str = "train") -> ClassMaps:
+        """Class maps of a localisation by name; ``SettingsError`` for one that the role has not."""
+        return ClassMaps(stages=self, where=where, seed=seed, split=split)
 
     def seeds(self, variant: str = "default", seed: int = 0, where: str = "") -> Labels:
         """First label of every region of all training pictures, one after the other.
@@ -219,46 +198,20 @@ class Stages:
 
     def seeds_artefact(self, variant: str, seed: int, where: str = "") -> Artefact:
         """First labels of all regions and how sure they are."""
-        rule, regions = self._variant(variant), self.regions_artefact
-        where = where or rule.where
+        rule, regions = self.variant(variant), self.regions_artefact
+        maps = self.class_maps(where or rule.where, seed)
 
         def make(folder: Path) -> None:
-            maps, chosen = self._class_maps(where, seed), []
+            tags, chosen = self.tags, []
             for index, each in enumerate(self.regions()):
-                heat = self._heat(torch.from_numpy(maps[index].astype(np.float32)), self.tags[index], rule, seed)
-                chosen.append(choose_seeds(mean_pool(heat, each).numpy(), self.tags[index], rule.seeds))
+                heat = maps.heat(index, rule.heat)
+                chosen.append(choose_seeds(mean_pool(heat, each).numpy(), tags[index], rule.seeds))
             labels, certainty = (np.concatenate(parts) for parts in zip(*chosen, strict=True))
             save_arrays(folder / "seeds.npz", {"labels": labels, "certainty": certainty})
 
         params = {"heat": rule.heat, "rule": rule.seeds}
-        inputs = {"class_maps": self._class_maps_artefact(where, seed), "regions": regions}
+        inputs = {"class_maps": maps.artefact(), "regions": regions}
         return self.artefact("seeds", params, inputs, make)
-
-    def _heat(self, maps, tags: Tags, variant: Variant, seed: int):
-        bias = self.classifier(seed).linear.bias
-        assert bias is not None
-        return heat_maps(
-            maps, bias.detach().cpu(), tags, targets=self.pictures.targets,
-            activation=self.role.classifier.activation, heat=variant.heat, background=self.label_space.background,
-        )  # fmt: skip
-
-    @lru_cache(maxsize=64)  # noqa: B019
-    def _class_maps(self, where: str, seed: int) -> Float[np.ndarray, "picture simple rows columns"]:
-        return self._array(self._class_maps_artefact(where, seed).folder / "maps.npy")
-
-    def _class_maps_artefact(self, where: str, seed: int) -> Artefact:
-        config, scenes = self.localization(where), self.scenes("train")
-
-        def make(folder: Path) -> None:
-            classifier, say, maps = self.classifier(seed), self.progress(f"class maps, {where}"), []
-            for i in range(len(scenes)):
-                maps.append(class_maps(classifier, scenes.image(i), config, compute=self.compute).half().numpy())
-                if (i + 1) % 50 == 0:
-                    say(f"picture {i + 1}/{len(scenes)}")
-            np.save(folder / "maps.npy", np.stack(maps))
-
-        inputs = {"classifier": self.classifier_artefact(seed), "pictures": scenes.fingerprint}
-        return self.artefact("class_maps", {"config": config}, inputs, make)
 
     # ------------------------------------------------------------------------------------- region features, clustering
 
@@ -267,7 +220,7 @@ class Stages:
 
         A frozen backbone is the same for every seed, so its features are made once.
         """
-        scenes, regions, config = self.scenes("train"), self.regions(), self._variant(variant).features
+        scenes, regions, config = self.scenes("train"), self.regions(), self.variant(variant).features
         learnt = self.role.classifier
         start = f"{learnt.backbone}, {self.weights_fingerprint(learnt.weights)}"
         network = start if learnt.frozen else self.classifier_artefact(seed)
@@ -284,12 +237,12 @@ class Stages:
 
         params = {"config": config, "superpixels": self.role.superpixels}
         artefact = self.artefact("region_features", params, {"network": network, "pictures": scenes.fingerprint}, make)
-        array = self._array(artefact.folder / "features.npy")
+        array = self.array(artefact.folder / "features.npy")
         counts = np.array([int(each.max()) + 1 for each in regions])
         return MeanPooled(array, counts) if config.pooling == "mean" else MaskedRoi(array, regions, counts)
 
     @lru_cache(maxsize=64)  # noqa: B019
-    def _array(self, path: Path) -> np.ndarray:
+    def array(self, path: Path) -> np.ndarray:
         """An array of the store, in memory once, however many variants and seeds share it."""
         return np.load(path)
 
@@ -306,7 +259,7 @@ class Stages:
 
     def clustering_artefact(self, variant: str, seed: int) -> Artefact:
         """Labels and losses of all rounds of a variant."""
-        settings = self._variant(variant)
+        settings = self.variant(variant)
 
         def make(folder: Path) -> None:
             done = list(cluster(
@@ -321,7 +274,7 @@ class Stages:
 
         inputs = {"classifier": self.classifier_artefact(seed), "pictures": self.scenes("train").fingerprint}
         params = {
-            "variant": settings, "localization": self.localization(settings.where),
+            "variant": settings, "localization": self.class_maps(settings.where).config,
             "superpixels": self.role.superpixels,
             "seed": seed,
         }  # fmt: skip
@@ -334,9 +287,10 @@ class Stages:
     def variant_seeds(self, variant: str) -> tuple[int, ...]:
         """Repetitions of a variant: all seeds for the default and its ablations, one for the costly literal rules."""
         seeds = self.role.clustering_seeds
-        return seeds if self._variant(variant).features.pooling == "mean" else seeds[:1]
+        return seeds if self.variant(variant).features.pooling == "mean" else seeds[:1]
 
-    def _variant(self, name: str) -> Variant:
+    def variant(self, name: str) -> Variant:
+        """A variant of the role by name; ``SettingsError`` for one that it has not."""
         if name not in self.role.variants:
             raise SettingsError(f"{self.role.dataset} has no variant {name!r}, only {', '.join(self.role.variants)}")
         return self.role.variants[name]

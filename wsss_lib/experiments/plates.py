@@ -74,7 +74,7 @@ def _own_heat(stages: Stages, image: Image, label: int, seed: int) -> HeatMap:
 
 def _heat(stages: Stages, picture: int, where: str, variant: str, seed: int) -> ClassHeat:
     image = stages.scenes("train").image(picture)
-    return _at_size_of(image, stages.heat_map(picture, where, variant, seed))
+    return _at_size_of(image, stages.class_maps(where, seed).heat(picture, stages.variant(variant).heat).numpy())
 
 
 def _at_size_of(image: Image, heat: ClassHeat) -> ClassHeat:
@@ -167,7 +167,7 @@ def framework(stages: Stages, picture: int = 0, seed: int = 0) -> PaperFigure:
     """Figure 2: the whole method, drawn with what every stage makes of one training picture."""
     way, labels = _way(stages, picture, seed), np.array(stages.simple.labels)
     firsts = [int(np.argmax(labels == index)) for index in spread(6, len(stages.simple.classes))]
-    cut = stages.localization(stages.role.variants["default"].where)
+    cut = stages.class_maps(stages.role.variants["default"].where).config
     figure = overview_figure.framework(
         simple_images=[stages.simple.image(index) for index in firsts],
         grid=(cut.rows, cut.columns),

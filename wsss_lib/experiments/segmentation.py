@@ -125,13 +125,14 @@ class Segmentation:
         """What the role gives to a system: pictures, tags, and the cues of our own localiser; no label map."""
         stages, role = self.stages, self.stages.role
         rule = role.variants["default"]
+        maps = stages.class_maps(rule.where, self.seed)
         labels, certainty = stages.seeds_with_certainty(seed=self.seed)
         sure = stages.label_maps(most_certain(labels, certainty, rule.clustering.certain[0]))
         return Material(
             label_space=stages.label_space,
             image=stages.scenes("train").image,
             tags=stages.tags,
-            heat=lambda i: stages.heat_map(i, rule.where, "default", self.seed),
+            heat=lambda i: maps.heat(i, rule.heat).numpy(),
             seeds=sure.__getitem__,
             regions=stages.regions().__getitem__,
             classifier=stages.classifier(self.seed),

@@ -28,13 +28,12 @@ def driving_systems(affinity: TrainingConfig, *, stride: int, crf_factor: float)
     """CCNN, SEC, PSA, BBF and DSRG.
 
     ``affinity`` trains PSA's affinity network on a grid of ``stride``; its CRF was published for pictures of about 500
-    pixels, ``crf_factor`` brings its distances to ours. Its walk has 16 steps instead of 256 (choice): that network
-    learns for a hundred steps, not ten thousand, and a long walk along poor affinities washes small classes away.
+    pixels, ``crf_factor`` brings its distances to ours. Its walk has to leave nine tenths of the sure cells alone.
     """
     return {
         "ccnn": CcnnConfig(),
         "sec": SecConfig(),
-        "psa": PsaConfig(training=affinity, stride=stride, crf=scaled(PSA_CAM, crf_factor), walk_steps=16),
+        "psa": PsaConfig(training=affinity, stride=stride, crf=scaled(PSA_CAM, crf_factor), minimum_kept=0.9),
         "bbf": BbfConfig(),
         "dsrg": DsrgConfig(),
     }

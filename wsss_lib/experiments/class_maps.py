@@ -1,0 +1,100 @@
+"""Class maps of a role: made once for every localisation, split and classifier, and read as heat, scores or labels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Float
+from torch import Tensor
+
+from wsss_lib.experiments.store import Artefact
+from wsss_lib.localization.patches import Heat, LocalizationConfig, class_maps, heat_maps
+from wsss_lib.vocabulary import DataError, LabelMap, SettingsError, Tags
+
+if TYPE_CHECKING:
+    from wsss_lib.experiments.pipeline import Stages
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassMaps:
+    """What one classifier of a role sees in the pictures of a split; ``where`` is whole, patches or dense."""
+
+    stages: "Stages"
+    where: str
+    seed: int = 0
+    split: str = "train"
+
+    def __post_init__(self) -> None:
+        names = [name for name in ("whole", "patches", "dense") if getattr(self.stages.role, name) is not None]
+        if self.where not in names:
+            raise SettingsError(
+                f"{self.stages.role.dataset} has no localisation {self.where!r}, only {', '.join(names)}"
+            )
+
+    @property
+    def config(self) -> LocalizationConfig:
+        """How the pictures are cut."""
+        return getattr(self.stages.role, self.where)
+
+    def artefact(self) -> Artefact:
+        """Raw maps of the classifier's own classes for every picture."""
+        stages, config, scenes = self.stages, self.config, self.stages.scenes(self.split)
+
+        def make(folder: Path) -> None:
+            classifier, say, maps = stages.classifier(self.seed), stages.progress(f"class maps, {self.where}"), []
+            for i in range(len(scenes)):
+                maps.append(class_maps(classifier, scenes.image(i), config, compute=stages.compute).half().numpy())
+                if (i + 1) % 50 == 0:
+                    say(f"picture {i + 1}/{len(scenes)}")
+            np.save(folder / "maps.npy", np.stack(maps))
+
+        inputs = {"classifier": stages.classifier_artefact(self.seed), "pictures": scenes.fingerprint}
+        return stages.artefact("class_maps", {"config": config}, inputs, make)
+
+    def arrays(self) -> Float[np.ndarray, "picture simple rows columns"]:
+        """The raw maps, float16, in memory once."""
+        return self.stages.array(self.artefact().folder / "maps.npy")
+
+    def heat(self, index: int, kind: Heat, tags: Tags | None = None) -> Float[Tensor, "class rows columns"]:
+        """Heat of every tag of a picture, or of other ``tags`` than its own, 0..1."""
+        stages = self.stages
+        bias = stages.classifier(self.seed).linear.bias
+        assert bias is not None
+        return heat_maps(
+            torch.from_numpy(self.arrays()[index].astype(np.float32)), bias.detach().cpu(),
+            self._tags(index) if tags is None else tags, targets=stages.pictures.targets,
+            activation=stages.role.classifier.activation, heat=kind, background=stages.label_space.background,
+        )  # fmt: skip
+
+    def picture_scores(self) -> Float[np.ndarray, "picture class"]:
+        """Share of every class in every picture as the classifier alone sees it: no tag, no label is used.
+
+        The mean over the picture of the classifier's probability at each place (heat ``probability``).
+        """
+        count = len(self.stages.scenes(self.split))
+        return np.stack([self.heat(i, "probability", self._everything).mean((1, 2)).numpy() for i in range(count)])
+
+    def label_maps(self, kind: Heat, *, tagged: bool) -> Iterator[LabelMap]:
+        """The class with the most heat at every pixel, as large as the pictures: what the classifier alone can segment.
+
+        All classes compete, or only the tags of the picture if ``tagged``.
+        """
+        scenes = self.stages.scenes(self.split)
+        for i in range(len(scenes)):
+            heat = self.heat(i, kind, None if tagged else self._everything)
+            sharp = functional.interpolate(heat[None], scenes.image(i).shape[:2], mode="bilinear")[0]
+            yield sharp.argmax(0).to(torch.uint8).numpy()
+
+    @property
+    def _everything(self) -> Tags:
+        return np.ones(len(self.stages.label_space), dtype=bool)
+
+    def _tags(self, index: int) -> Tags:
+        tags = self.stages.scenes(self.split).tags
+        if tags is None:
+            raise DataError(f"the {self.split} pictures of {self.stages.role.played_by} have no tags")
+        return tags[index]
