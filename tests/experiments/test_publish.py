@@ -3,12 +3,14 @@
 import json
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from wsss_lib.experiments.freshness import Status
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import PROFILES
-from wsss_lib.experiments.publish import filled, publish
+from wsss_lib.experiments.publish import filled, minutes_covered, publish
 from wsss_lib.experiments.store import Store
 from wsss_lib.vocabulary import DataError
 
@@ -21,9 +23,17 @@ def places(tmp_path):
     (places.tables / "table06.md").write_text("| a |\n")
     (places.figures / "figure1.png").write_bytes(b"picture")
     (places.figures / "figure1.svg").write_bytes(b"not published")
-    (places.notebooks / "01_x.json").write_text(json.dumps({"state": "done", "seconds": 90, "peak_memory_mb": 500.0}))
-    Store(places.store, report=lambda _: None).artefact("stage", params={}, inputs={}, make=lambda _: None)
+    config = {"network": "largefov_small"}
+    made = Store(places.store, report=lambda _: None).artefact(
+        "stage", params={"dataset": "camvid", "system": "psa", "config": config}, inputs={}, make=lambda _: None
+    )
+    write_status(places, "01_x", artefacts=[f"stage/{made.key}"])
     return places
+
+
+def write_status(places, name, **changed):
+    given = {"state": "done", "stamp": {}, "started": "2026-01-01T12:00:00+00:00", "seconds": 90.0}
+    Status(**{**given, "peak_memory_mb": 500.0, **changed}).save(places.notebooks / f"{name}.json")
 
 
 def test_publishes_tables_figures_and_where_they_come_from(places, tmp_path):
@@ -32,11 +42,40 @@ def test_publishes_tables_figures_and_where_they_come_from(places, tmp_path):
     folder = publish(places, figures=tmp_path / "figures", readme=readme)
     assert sorted(path.name for path in folder.iterdir()) == ["figure1.png", "provenance.json", "table06.md"]
     record = json.loads((folder / "provenance.json").read_text())
-    assert record["notebooks"] == {"01_x": {"minutes": 1.5, "peak_memory_mb": 500.0}}
+    assert record["notebooks"] == {"01_x": {"minutes": 1.5, "minutes_before": 0.0, "peak_memory_mb": 500.0}}
+    (stage,) = record["stages"]
+    assert (stage["stage"], stage["dataset"], stage["system"], stage["network"]) == (
+        "stage", "camvid", "psa", "largefov_small"
+    )  # fmt: skip
     assert set(record["files"]) == {"figure1.png", "table06.md"}
     made = next(places.store.glob("stage/*/record.json"))
     assert [each["commit"] for each in record["commits"]] == [str(json.loads(made.read_text())["commit"])]
     assert readme.read_text() == "before\n<!-- smoke/table06.md -->\n| a |\n<!-- end -->\nafter\n"
+
+
+def test_minutes_of_stages_that_were_there_before_are_told_apart(places, tmp_path):
+    """A stage of 5 minutes with one of 2 minutes inside it, made an hour before the notebook ran: 5 minutes before.
+
+    The second notebook uses them too, but they are not its cost.
+    """
+    store = Store(places.store, report=lambda _: None)
+    made = [store.artefact(name, params={}, inputs={}, make=lambda _: None) for name in ("outer", "inner")]
+    for artefact, (seconds, end) in zip(made, [(300, "11:05:00"), (120, "11:04:00")], strict=True):
+        record = {**artefact.record, "seconds": seconds, "date": f"2026-01-01T{end}+00:00"}
+        (artefact.folder / "record.json").write_text(json.dumps(record))
+    for name in ("01_x", "02_y"):
+        write_status(places, name, artefacts=[f"{artefact.stage}/{artefact.key}" for artefact in made])
+    folder = publish(places, figures=tmp_path / "figures", readme=tmp_path / "none")
+    notebooks = json.loads((folder / "provenance.json").read_text())["notebooks"]
+    assert [notebooks[name]["minutes_before"] for name in ("01_x", "02_y")] == [5.0, 0.0]
+
+
+def test_minutes_that_several_stages_cover_count_once():
+    def at(minute):
+        return datetime(2026, 1, 1, 12, minute, tzinfo=UTC)
+
+    assert minutes_covered([]) == 0
+    assert minutes_covered([(at(20), at(30)), (at(0), at(10)), (at(2), at(5)), (at(8), at(12))]) == 22
 
 
 def test_of_other_peoples_pictures_only_a_few_are_published(places, tmp_path, monkeypatch):
@@ -58,7 +97,7 @@ def test_a_block_without_its_file_stays(tmp_path):
 
 
 def test_an_unfinished_profile_is_not_published(places, tmp_path):
-    (places.notebooks / "02_y.json").write_text(json.dumps({"state": "failed", "seconds": 1, "peak_memory_mb": 1.0}))
+    write_status(places, "02_y", state="failed")
     with pytest.raises(DataError, match="02_y"):
         publish(places, figures=tmp_path / "figures", readme=tmp_path / "none")
     assert not (tmp_path / "figures").exists()

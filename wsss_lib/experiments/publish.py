@@ -1,17 +1,20 @@
 """From results to what readers see first: ``figures/<profile>/`` and the tables in the README, never by hand.
 
 A published folder holds the tables (CSV, Markdown, LaTeX), the figures (PNG) and ``provenance.json``: commits, machine,
-versions, what every notebook cost, and a checksum of every file. In the README, what stands between
+versions, what every notebook and every stage cost, and a checksum of every file. In the README, what stands between
 ``<!-- camvid/table06.md -->`` and ``<!-- end -->`` is replaced by that file.
 """
 
 import re
 import shutil
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from wsss_lib.data.pictures import fingerprint_of_files
-from wsss_lib.experiments.files import load_json, save_json, writing
+from wsss_lib.experiments.files import save_json, writing
+from wsss_lib.experiments.freshness import Status
 from wsss_lib.experiments.places import REPOSITORY, Places
 from wsss_lib.experiments.profiles import load_profile
 from wsss_lib.experiments.store import Store
@@ -30,7 +33,7 @@ def publish(places: Places, *, figures: Path = REPOSITORY / "figures", readme: P
 
     Raises ``DataError`` if a notebook of the profile has not run to its end, or a file is too large.
     """
-    record = {"notebooks": _costs(places), **_origin(places)}
+    record = {"notebooks": _costs(places), **_origin(places), "stages": _stages(places)}
     found = [path for pattern in TABLES for path in sorted(places.tables.glob(pattern))]
     found += [path for pattern in FIGURES for path in sorted(places.figures.glob(pattern))]
     if load_profile(places.profile).needs_data:
@@ -76,15 +79,61 @@ def _origin(places: Places) -> dict[str, Any]:
 
 
 def _costs(places: Places) -> dict[str, Any]:
-    """Minutes and peak memory of every notebook, as the runner measured them."""
-    statuses = {path.stem: load_json(path) for path in sorted(places.notebooks.glob("[0-9]*.json"))}
-    unfinished = [name for name, status in statuses.items() if status["state"] != "done"]
+    """Minutes and peak memory of every notebook, as the runner measured them in its last run.
+
+    That run may have found stages that earlier runs had made: ``minutes_before`` are the minutes on the clock during
+    which those were made that no notebook before this one uses.
+    """
+    statuses = {path.stem: Status.load(path) for path in sorted(places.notebooks.glob("[0-9]*.json"))}
+    unfinished = [name for name, status in statuses.items() if status is None or status.state != "done"]
     if unfinished or not statuses:
         raise DataError(
             f"profile {places.profile} has not run to its end ({', '.join(unfinished) or 'no notebook was run'}); "
             f"run make reproduce PROFILE={places.profile} first"
         )
-    return {
-        name: {"minutes": round(status["seconds"] / 60, 2), "peak_memory_mb": status["peak_memory_mb"]}
-        for name, status in statuses.items()
-    }
+    costs, seen = {}, set()
+    made = {f"{artefact.stage}/{artefact.key}": artefact.record for artefact in Store(places.store).contents()}
+    for name, status in statuses.items():
+        assert status is not None
+        new = [made[used] for used in status.artefacts if used in made and used not in seen]
+        seen.update(status.artefacts)
+        start = datetime.fromisoformat(status.started)
+        before = minutes_covered([_span(record) for record in new if _span(record)[1] < start])
+        costs[name] = {
+            "minutes": round(status.seconds / 60, 2), "minutes_before": round(before, 2),
+            "peak_memory_mb": status.peak_memory_mb,
+        }  # fmt: skip
+    return costs
+
+
+def _span(record: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    """When a stage began and ended."""
+    end = datetime.fromisoformat(record["date"])
+    return end - timedelta(seconds=record["seconds"]), end
+
+
+def minutes_covered(spans: Sequence[tuple[datetime, datetime]]) -> float:
+    """Minutes that lie within at least one of the spans: a stage inside another, or beside it, counts once."""
+    total, reached = timedelta(), None
+    for start, end in sorted(spans):
+        begin = start if reached is None else max(start, reached)
+        total += max(timedelta(), end - begin)
+        reached = end if reached is None else max(reached, end)
+    return total / timedelta(minutes=1)
+
+
+def _stages(places: Places) -> list[dict[str, Any]]:
+    """What every stage cost, on how many threads, and from which commit it is; the oldest first."""
+    told = ("dataset", "system", "seed", "split")
+    rows = []
+    for artefact in Store(places.store).contents():
+        record = artefact.record
+        named = {name: record["params"][name] for name in told if name in record["params"]}
+        config = record["params"].get("config")
+        network = {"network": config["network"]} if isinstance(config, dict) and "network" in config else {}
+        cost = {"minutes": round(record["seconds"] / 60, 2), "peak_memory_mb": record["peak_memory_mb"]}
+        rows.append({
+            "stage": artefact.stage, "key": artefact.key, **named, **network, **cost, "threads": record["threads"],
+            "commit": record["commit"],
+        })  # fmt: skip
+    return rows
