@@ -8,6 +8,7 @@ each other on a busy machine vary more than what is asked for. Nothing here is a
 import copy
 import statistics
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ import torch.nn.functional as functional
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from wsss_lib.baselines.affinity import grid_of
+from wsss_lib.baselines.ccnn import CcnnConfig, project
+from wsss_lib.baselines.psa import PUBLISHED_STRIDE, PsaConfig
 from wsss_lib.classification.backbones import build_backbone
 from wsss_lib.classification.classifier import CamClassifier, to_tensor
 from wsss_lib.data.label_spaces import CAMVID
@@ -34,6 +38,7 @@ from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Source
 from wsss_lib.localization.patches import LocalizationConfig, class_maps, cut_patches
 from wsss_lib.regions.pooling import mean_pool
+from wsss_lib.regions.random_walk import affinity_at, half_plane_offsets, random_walk, transition_matrix
 from wsss_lib.regions.superpixels import SuperpixelConfig, oracle_label_map, superpixels
 from wsss_lib.training.compute import Compute, choose_compute
 from wsss_lib.training.loop import TrainingConfig, make_optimizer, train
@@ -77,6 +82,7 @@ def on_one_thread(scenes: SceneSet, compute: Compute) -> Iterator[Row]:
         yield from superpixel_rows(scenes)
         yield from pooling_rows()
         yield from training_rows(compute)
+        yield from system_rows()
         yield from toy_rows()
 
 
@@ -273,6 +279,49 @@ def bare_loop(
         optimizer.step()
         losses.append(value.item())
     return losses
+
+
+# ------------------------------------------------------------------------------------------------ compared systems
+
+
+def system_rows(
+    size: tuple[int, int] = (1024, 2048), cells: int = 41, classes: int = 19, batch: int = 8, repeats: int = 5
+) -> Iterator[Row]:
+    """PSA's random walk on a picture of (height, width) ``size``: largest memory. CCNN's projection of a batch: time.
+
+    There is nothing to compare them with: the bounds are absolute. Memory is what NumPy and SciPy hold at once.
+    """
+    yield Row(
+        what=f"PSA's random walk at {size[1]} x {size[0]}, {classes} classes: memory",
+        value=walk_memory(size, classes) / 1e9, unit="GB", target=2, at_least=False,
+    )  # fmt: skip
+    drawn = torch.Generator().manual_seed(0)
+    logits = torch.randn(batch, classes, cells * cells, generator=drawn)
+    logits[:, 0] += 6  # nearly all is one class, so every other tag's bound has to be fought for
+    tags = torch.rand(batch, classes, generator=drawn) < 0.5
+    tags[:, 0] = True
+    config = CcnnConfig()
+    project(logits, tags, config, None)
+    taken = statistics.median(seconds(lambda: project(logits, tags, config, None)) for _ in range(repeats))
+    yield Row(
+        what=f"CCNN's projection of {cells} x {cells} x {classes}, in a batch of {batch}: a picture",
+        value=1000 * taken / batch, unit="ms", target=5, at_least=False,
+    )  # fmt: skip
+
+
+def walk_memory(size: tuple[int, int], classes: int, steps: int = 2) -> int:
+    """Bytes that NumPy and SciPy hold at once while transitions are made and walked; their number hardly matters."""
+    grid = grid_of(size, PUBLISHED_STRIDE)
+    offsets = half_plane_offsets(PsaConfig(training=TrainingConfig(steps=1, batch_size=1, learning_rate=0.1)).radius)
+    features = torch.rand(1, 8, *grid, generator=torch.Generator().manual_seed(0))
+    affinities = [affinity_at(features, offset)[0] for offset in offsets]
+    tracemalloc.start()
+    try:
+        transitions = transition_matrix(affinities, offsets, grid, beta=8.0)
+        random_walk(np.ones((classes, *grid), np.float32), transitions, steps)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 # ---------------------------------------------------------------------------------------------------------------- toy
