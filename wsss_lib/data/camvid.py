@@ -13,7 +13,7 @@ which is which), labels as RGB pictures of 32 colours, ``<stem>_L.png`` in ``Lab
 Published test labels may be absent; then the split has neither label maps nor tags.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PureWindowsPath
 
@@ -32,8 +32,8 @@ from wsss_lib.data.pictures import (
     resize_image,
     resize_label_map,
 )
-from wsss_lib.data.tags import tags_from_label_map
-from wsss_lib.vocabulary import IGNORE, DataError, Image, LabelMap, SceneSet, SettingsError, TagTable
+from wsss_lib.data.tags import tag_table
+from wsss_lib.vocabulary import IGNORE, DataError, Image, LabelMap, SceneSet, SettingsError
 
 SPLITS = ("train", "val", "test")
 VOID = 11
@@ -98,7 +98,7 @@ def camvid(root: Path, split: str, *, size: Size | None = (480, 360), minimum_ta
         names=tuple(pictures),
         image=partial(_scaled_image, files, size),
         label_map=label_map,
-        tags=None if label_map is None else _tag_table(label_map, len(files), minimum_tag_share),
+        tags=None if label_map is None else tag_table(label_map, len(files), len(CAMVID), minimum_tag_share),
         fingerprint=fingerprint_of_files([*files, *label_files], size, minimum_tag_share),
     )
 
@@ -225,7 +225,3 @@ def _scaled_image(files: Sequence[Path], size: Size | None, index: int) -> Image
 def _scaled_label_map(files: Sequence[Path], size: Size | None, index: int) -> LabelMap:
     label_map = read_camvid_labels(files[index])
     return label_map if size is None else resize_label_map(label_map, size)
-
-
-def _tag_table(label_map: Callable[[int], LabelMap], count: int, minimum_share: float) -> TagTable:
-    return np.stack([tags_from_label_map(label_map(i), len(CAMVID), minimum_share) for i in range(count)])

@@ -57,20 +57,25 @@ def read_label_map(
     ``first_value`` is the file's value for class 0; ``IGNORE`` and the ``ignore_values`` of the file become
     ``IGNORE``. Raises ``DataError`` naming the values that are neither.
     """
+    values = read_index_map(path, f"class indices of {label_space.name}")
+    table = np.full(IGNORE + 1, IGNORE, dtype=np.uint8)
+    table[first_value : first_value + len(label_space)] = np.arange(len(label_space))
+    table[list(ignore_values)] = IGNORE
+    known = {*range(first_value, first_value + len(label_space)), *ignore_values, IGNORE}
+    _check_values(values, known, f"{path} holds", label_space)
+    return table[values]
+
+
+def read_index_map(path: Path, meaning: str) -> UInt8[np.ndarray, "height width"]:
+    """The numbers of a grey or palette picture as they are in the file; ``meaning`` says what they should be."""
     with open_picture(path) as picture:
         picture.load()
     if picture.mode not in INDEX_MODES:
         raise DataError(
             f"{path} is a picture in mode {picture.mode}, not an index map; "
-            f"give a grey or palette PNG whose values are class indices of {label_space.name}"
+            f"give a grey or palette PNG whose values are {meaning}"
         )
-    table = np.full(IGNORE + 1, IGNORE, dtype=np.uint8)
-    table[first_value : first_value + len(label_space)] = np.arange(len(label_space))
-    table[list(ignore_values)] = IGNORE
-    values = np.array(picture, dtype=np.uint8)
-    known = {*range(first_value, first_value + len(label_space)), *ignore_values, IGNORE}
-    _check_values(values, known, f"{path} holds", label_space)
-    return table[values]
+    return np.array(picture, dtype=np.uint8)
 
 
 def write_label_map(path: Path, label_map: LabelMap, label_space: LabelSpace) -> None:

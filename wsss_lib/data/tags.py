@@ -12,7 +12,9 @@ every picture and is never listed.
 """
 
 import csv
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,15 @@ def tags_from_label_map(label_map: LabelMap, num_classes: int, minimum_share: fl
         )
     # Dividing, not multiplying, keeps "exactly the share" on the right side: 7 / 100 is 0.07, but 0.07 * 100 is over 7.
     return (counts[:num_classes] >= 1) & (counts[:num_classes] / max(label_map.size, 1) >= minimum_share)
+
+
+def tag_table(
+    label_map: Callable[[int], LabelMap], count: int, num_classes: int, minimum_share: float = 0.0
+) -> TagTable:
+    """:func:`tags_from_label_map` of ``count`` label maps, picture x class; several are decoded at once."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding lets other threads run
+        rows = pool.map(lambda i: tags_from_label_map(label_map(i), num_classes, minimum_share), range(count))
+        return np.stack(list(rows))
 
 
 def read_tags_csv(path: Path, names: Sequence[str], label_space: LabelSpace, *, split: str | None = None) -> TagTable:

@@ -1,0 +1,125 @@
+"""VOC 2012 with SBD: a miniature tree of the real layout and encodings, and 30 real pictures."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+
+from wsss_lib.data.label_spaces import VOC
+from wsss_lib.data.pictures import read_image
+from wsss_lib.data.voc2012 import read_voc_labels, voc2012
+from wsss_lib.vocabulary import IGNORE, DataError, SettingsError
+
+KIT = Path("VOCdevkit") / "VOC2012"
+
+
+def ids(letters: str) -> tuple[str, ...]:
+    return tuple(f"2007_00000{letter}" for letter in letters)
+
+
+def test_train_is_voc_and_what_sbd_adds_without_val(voc_root: Path) -> None:
+    """VOC's a keeps its own label map (cat, border unknown); c and d are SBD's (dog), and b is held out."""
+    train = voc2012(voc_root, "train")
+    assert train.names == ids("acd")
+    assert train.label_map is not None
+    assert [sorted(np.unique(train.label_map(i)).tolist()) for i in range(3)] == [[0, 8, IGNORE], [0, 12], [0, 12]]
+    np.testing.assert_array_equal(train.image(1), read_image(voc_root / KIT / "JPEGImages" / "2007_00000c.jpg"))
+
+
+def test_tags_are_objects_and_the_background(voc_root: Path) -> None:
+    tags = voc2012(voc_root, "train").tags
+    assert tags is not None
+    named = [np.array(VOC.classes)[row].tolist() for row in tags]
+    assert named == [["background", "cat"], ["background", "dog"], ["background", "dog"]]
+
+
+def test_the_other_splits(voc_root: Path) -> None:
+    assert voc2012(voc_root, "train_voc").names == ids("a")
+    assert voc2012(voc_root, "val").names == ids("b")
+    test = voc2012(voc_root, "test")
+    assert (test.names, test.label_map, test.tags) == (ids("t"), None, None)
+
+
+def test_the_development_kit_itself_may_be_given(voc_root: Path) -> None:
+    for given in (voc_root / "VOCdevkit", voc_root / KIT):
+        assert voc2012(given, "train").fingerprint == voc2012(voc_root, "train").fingerprint
+
+
+def test_converted_label_maps_of_sbd(voc_root: Path, paint) -> None:
+    shutil.rmtree(voc_root / "benchmark_RELEASE")
+    for name in ids("abcd"):
+        paint(voc_root / KIT / "SegmentationClassAug" / f"{name}.png", np.full((6, 8), 12))
+    train = voc2012(voc_root, "train")
+    assert train.names == ids("acd")
+    assert train.label_map is not None
+    assert train.label_map(1).tolist() == [[12] * 8] * 6
+
+
+def test_real_label_maps(shared_folder: Path) -> None:
+    """Of 30 real pictures: classes of the label space, borders, and the tags that the list gives."""
+    labels = sorted((shared_folder / "data" / "voc12_mini" / "labels").glob("*.png"))
+    assert len(labels) == 30
+    maps = [read_voc_labels(path) for path in labels]
+    assert all((each[each != IGNORE] < 21).all() for each in maps)
+    assert sum(IGNORE in each for each in maps) >= 25
+
+
+# ---------------------------------------------------------------------------------------------------------- bad input
+
+
+def test_without_sbd_the_large_split_is_missing_but_not_the_others(voc_root: Path) -> None:
+    shutil.rmtree(voc_root / "benchmark_RELEASE")
+    with pytest.raises(DataError, match=r"the 10,582 training pictures need SBD.*benchmark\.tgz"):
+        voc2012(voc_root, "train")
+    assert len(voc2012(voc_root, "train_voc")) == 1
+
+
+def test_missing_files_are_counted(voc_root: Path) -> None:
+    (voc_root / "benchmark_RELEASE" / "dataset" / "cls" / "2007_00000d.mat").unlink()
+    with pytest.raises(DataError, match="1 of 3 label maps of VOC's train split are missing"):
+        voc2012(voc_root, "train")
+    (voc_root / KIT / "JPEGImages" / "2007_00000b.jpg").unlink()
+    with pytest.raises(DataError, match=r"1 of 1 pictures of VOC's val split are missing \(2007_00000b.jpg\)"):
+        voc2012(voc_root, "val")
+    (voc_root / KIT / "ImageSets" / "Segmentation" / "val.txt").unlink()
+    with pytest.raises(DataError, match=r"there is no list .*val\.txt"):
+        voc2012(voc_root, "val")
+    with pytest.raises(DataError, match=r"no VOCdevkit/VOC2012/JPEGImages in .*VOCtrainval_11-May-2012\.tar"):
+        voc2012(voc_root / "elsewhere", "val")
+
+
+@pytest.mark.parametrize("lines", ["../../etc/passwd\n", "/abs\n", "\n"])
+def test_lists_that_name_no_pictures_are_refused(voc_root: Path, lines: str) -> None:
+    (voc_root / KIT / "ImageSets" / "Segmentation" / "val.txt").write_text(lines)
+    with pytest.raises(DataError, match=r"which is no picture id|is empty"):
+        voc2012(voc_root, "val")
+
+
+@pytest.mark.parametrize(
+    "values", [np.full((6, 8), 21), np.full((6, 8), 0.5), np.zeros((2, 2, 2)), np.full((6, 8), -1)]
+)
+def test_files_of_sbd_with_other_contents_are_refused(tmp_path: Path, values: np.ndarray) -> None:
+    scipy.io.savemat(tmp_path / "x.mat", {"GTcls": {"Segmentation": values}})
+    with pytest.raises(DataError, match=r"x\.mat holds no map of the classes 0\.\.20; get benchmark\.tgz"):
+        read_voc_labels(tmp_path / "x.mat")
+
+
+def test_damaged_files_of_sbd_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.mat").write_bytes(b"no MATLAB file")
+    scipy.io.savemat(tmp_path / "y.mat", {"GTinst": 1})
+    for name in ("x", "y"):
+        with pytest.raises(DataError, match=rf"{name}\.mat cannot be read as a label map of SBD"):
+            read_voc_labels(tmp_path / f"{name}.mat")
+
+
+def test_coloured_label_pictures_are_refused(voc_root: Path, paint, photo) -> None:
+    paint(voc_root / KIT / "SegmentationClass" / "2007_00000b.png", photo(1))
+    with pytest.raises(DataError, match="mode RGB, not an index map"):
+        voc2012(voc_root, "val")
+
+
+def test_an_unknown_split_is_answered_with_the_known(voc_root: Path) -> None:
+    with pytest.raises(SettingsError, match=r"'train_aug' is not a split of VOC 2012.*train, train_voc, val, test"):
+        voc2012(voc_root, "train_aug")
