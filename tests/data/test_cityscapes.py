@@ -78,6 +78,9 @@ def test_the_frame_after_every_labelled_one(cityscapes_root: Path) -> None:
     assert following is not None
     folder = cityscapes_root / "leftImg8bit_sequence" / "train" / "ulm"
     np.testing.assert_array_equal(following(1), read_image(folder / "ulm_000002_000020_leftImg8bit.png"))
+    smaller = next_frames(cityscapes_root, "train", frames, (4, 3))
+    assert smaller is not None
+    assert smaller(0).shape == (3, 4, 3)
     assert next_frames(cityscapes_root, "val", ["lindau_000000_000019"]) is None
 
 

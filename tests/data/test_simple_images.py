@@ -40,11 +40,13 @@ def test_manifest_says_what_belongs_to_the_set(simple_root: Path) -> None:
         ("truck", "Car", "truck"),
         ("bus", "Car", "bus"),
         ("person", "Pedestrian", "person"),
+        ("rider", "Bicyclist", "rider"),
         ("bicycle", "Bicyclist", "bicycle"),
         ("motorcycle", "Bicyclist", "motorcycle"),
         ("tree", "Tree", "vegetation"),
         ("grass", None, "terrain"),
         ("train", None, "train"),
+        ("bridge", "Building", None),
         ("submarine", None, None),
     ],
 )

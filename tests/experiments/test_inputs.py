@@ -1,8 +1,12 @@
 """From a source to its pictures: the right reader, split and size, and clear words where data are missing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
+from wsss_lib.data.pictures import write_image
 from wsss_lib.experiments.inputs import SPLITS, read_flow, read_scenes, read_simple
 from wsss_lib.experiments.profiles import Source
 from wsss_lib.vocabulary import DataError
@@ -34,9 +38,12 @@ def test_simple_pictures_of_the_toy():
     assert simple.label_space.name == "camvid"
 
 
-@pytest.mark.parametrize("reader", ["camvid", "msrc21"])
+REAL = {"camvid": "camvid", "cityscapes": "cityscapes", "msrc21": "msrc21", "voc2012": "voc"}
+
+
+@pytest.mark.parametrize("reader", REAL)
 def test_a_profile_without_its_data_says_how_to_give_them(reader):
-    source = Source(reader=reader, label_space=reader, size=(64, 48))
+    source = Source(reader=reader, label_space=REAL[reader], size=(64, 48))
     message = r"real pictures: give their folder, make reproduce \.\.\. DATA=<folder>"
     with pytest.raises(DataError, match=message):
         read_scenes(source, "train", None)
@@ -45,18 +52,44 @@ def test_a_profile_without_its_data_says_how_to_give_them(reader):
             read_simple(source, None)
 
 
-@pytest.mark.parametrize("reader", ["camvid", "msrc21"])
+@pytest.mark.parametrize("reader", REAL)
 @pytest.mark.parametrize("nested", [False, True])
 def test_an_empty_data_folder_is_named_where_it_was_looked_into(tmp_path, reader, nested):
     folder = tmp_path / "data" if nested else tmp_path
     folder.mkdir(exist_ok=True)
     with pytest.raises(DataError, match=str(folder / reader)):
-        read_scenes(Source(reader=reader, label_space=reader, size=(64, 48)), "train", tmp_path)
+        read_scenes(Source(reader=reader, label_space=REAL[reader], size=(64, 48)), "train", tmp_path)
 
 
-def test_missing_simple_pictures_are_named(tmp_path):
-    with pytest.raises(DataError, match=str(tmp_path / "simple_images")):
-        read_simple(Source(reader="camvid", label_space="camvid", size=(64, 48)), tmp_path)
+@pytest.mark.parametrize("tree", ["simple_images", "imagenet"])
+def test_missing_simple_pictures_are_named(tmp_path, tree):
+    with pytest.raises(DataError, match=str(tmp_path / tree)):
+        read_simple(Source(reader="camvid", label_space="camvid", size=(64, 48), simple_pictures=tree), tmp_path)
+
+
+def test_simple_pictures_from_synset_folders(tmp_path):
+    write_image(tmp_path / "imagenet" / "n04096066" / "road.png", np.zeros((8, 8, 3), np.uint8))
+    source = Source(reader="camvid", label_space="camvid", size=(64, 48), simple_pictures="imagenet")
+    assert read_simple(source, tmp_path).classes == ("road",)
+
+
+def test_cityscapes_has_flow_where_its_sequences_are(tmp_path):
+    """The next frame is the same picture two pixels further right."""
+    source = Source(reader="cityscapes", label_space="cityscapes", size=(64, 32))
+    street = read_scenes(replace(STREETS, size=(64, 32)), "train", None).image(0)
+    root, frame = tmp_path / "cityscapes", "ulm_000000_000019"
+    write_image(root / "leftImg8bit" / "train" / "ulm" / f"{frame}_leftImg8bit.png", street)
+    road = np.full((32, 64), 7, np.uint8)
+    (root / "gtFine" / "train" / "ulm").mkdir(parents=True)
+    Pillow.fromarray(road).save(root / "gtFine" / "train" / "ulm" / f"{frame}_gtFine_labelIds.png")
+    scenes = read_scenes(source, "train", tmp_path)
+    assert read_flow(source, scenes, tmp_path) is None
+    sequence = root / "leftImg8bit_sequence" / "train" / "ulm"
+    write_image(sequence / "ulm_000000_000020_leftImg8bit.png", np.roll(street, 2, axis=1))
+    flow = read_flow(source, scenes, tmp_path)
+    assert flow is not None
+    assert flow(0).shape == (32, 64, 2)
+    assert np.median(flow(0)[..., 0]) > 1
 
 
 def test_data_may_lie_one_level_deeper(shared_folder):
@@ -70,10 +103,10 @@ def test_data_may_lie_one_level_deeper(shared_folder):
 def test_only_streets_with_a_next_frame_have_flow():
     """The camera drives ahead: what is near and below the horizon moves down and away from the middle."""
     streets = read_scenes(STREETS, "train", None)
-    flow = read_flow(STREETS, streets)
+    flow = read_flow(STREETS, streets, None)
     assert flow is not None
     first = flow(0)
     assert first.shape == (48, 64, 2)
     assert first[-8:, :, 1].mean() > 0
     assert flow(0) is first
-    assert read_flow(SCENES, read_scenes(SCENES, "train", None)) is None
+    assert read_flow(SCENES, read_scenes(SCENES, "train", None), None) is None

@@ -64,7 +64,7 @@ def cityscapes(root: Path, split: str, *, size: Size | None = None, minimum_tag_
         label_space=CITYSCAPES,
         split=split,
         names=tuple(pictures),
-        image=image_reader(files) if size is None else partial(_scaled_image, files, size),
+        image=_reader(files, size),
         label_map=label_map,
         tags=None if label_map is None else tag_table(label_map, len(files), len(CITYSCAPES), minimum_tag_share),
         fingerprint=fingerprint_of_files([*files, *label_files], size, minimum_tag_share),
@@ -138,7 +138,9 @@ def read_cityscapes_labels(path: Path) -> LabelMap:
     return _TRAIN_ID_OF_ID[ids]
 
 
-def next_frames(root: Path, split: str, frames: Sequence[str]) -> Callable[[int], Image] | None:
+def next_frames(
+    root: Path, split: str, frames: Sequence[str], size: Size | None = None
+) -> Callable[[int], Image] | None:
     """The frame after every labelled one, from the sequences; ``None`` without ``leftImg8bit_sequence/<split>``.
 
     Raises ``DataError`` if the sequences are there but not whole.
@@ -154,7 +156,7 @@ def next_frames(root: Path, split: str, frames: Sequence[str]) -> Callable[[int]
             f"({few(missing)}); unpack leftImg8bit_sequence_trainvaltest.zip again, or remove the folder to go on "
             "without sequences"
         )
-    return image_reader(files)
+    return _reader(files, size)
 
 
 def _following(frame: str) -> str:
@@ -169,6 +171,10 @@ def _table_of_ids() -> np.ndarray:
 
 
 _TRAIN_ID_OF_ID = _table_of_ids()
+
+
+def _reader(files: Sequence[Path], size: Size | None) -> Callable[[int], Image]:
+    return image_reader(files) if size is None else partial(_scaled_image, files, size)
 
 
 def _scaled_image(files: Sequence[Path], size: Size, index: int) -> Image:

@@ -7,7 +7,7 @@ what is none of the targets.
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wsss_lib.data.disk import few, list_pictures
@@ -24,6 +24,7 @@ TARGETS: dict[str, Mapping[str, str]] = {
         "sky": "Sky",
         "building": "Building",
         "wall": "Building",
+        "bridge": "Building",
         "pole": "Pole",
         "road": "Road",
         "sidewalk": "Pavement",
@@ -35,6 +36,7 @@ TARGETS: dict[str, Mapping[str, str]] = {
         "truck": "Car",
         "bus": "Car",
         "person": "Pedestrian",
+        "rider": "Bicyclist",
         "bicycle": "Bicyclist",
         "motorcycle": "Bicyclist",
     },
@@ -50,8 +52,12 @@ def simple_images(root: Path, target: LabelSpace) -> SimpleSet:
     target class of the same name (``_`` for a space), else nowhere (``IGNORE``). Cityscapes' rider has no simple
     class: nothing but a rider on a two-wheeler looks like one. ``missing_targets`` lists such gaps.
     """
-    files = find_simple_pictures(root)
-    classes = tuple(files)
+    return simple_set(find_simple_pictures(root), target)
+
+
+def simple_set(files: Mapping[str, Sequence[Path]], target: LabelSpace) -> SimpleSet:
+    """The set of these pictures, simple class -> files; classes are sorted by name."""
+    classes = tuple(sorted(files))
     labels = tuple(label for label, name in enumerate(classes) for _ in files[name])
     paths = [path for name in classes for path in files[name]]
     targets = tuple(target_of(name, target) for name in classes)

@@ -5,11 +5,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from wsss_lib.data.camvid import camvid
+from wsss_lib.data.cityscapes import cityscapes, next_frames
+from wsss_lib.data.imagenet import imagenet
 from wsss_lib.data.label_spaces import label_space
 from wsss_lib.data.msrc21 import msrc21
 from wsss_lib.data.simple_images import simple_images
 from wsss_lib.data.toy import next_street_frame, toy_scenes, toy_simple, toy_streets
 from wsss_lib.data.toy.sequences import Flow
+from wsss_lib.data.voc2012 import voc2012
 from wsss_lib.experiments.profiles import Source
 from wsss_lib.regions.flow import flow_between
 from wsss_lib.vocabulary import DataError, SceneSet, SimpleSet
@@ -28,18 +31,27 @@ def read_scenes(source: Source, split: str, data: Path | None) -> SceneSet:
             return toy_scenes(split, count=count, size=source.size)
         case "camvid":
             return camvid(data_folder(data) / "camvid", split, size=source.size)
+        case "cityscapes":
+            return cityscapes(data_folder(data) / "cityscapes", split, size=source.size)
         case "msrc21":
             return msrc21(data_folder(data) / "msrc21", split)
+        case "voc2012":
+            return voc2012(data_folder(data) / "voc2012", split)
 
 
-def read_flow(source: Source, scenes: SceneSet) -> Callable[[int], Flow] | None:
+def read_flow(source: Source, scenes: SceneSet, data: Path | None) -> Callable[[int], Flow] | None:
     """Optical flow from every picture of a split to the frame after it; ``None`` where the data have no sequences.
 
-    Only the toy's streets have a next frame; the flow is estimated from the two pictures, as it would be from a video.
+    The toy's streets have a next frame, and Cityscapes where its sequences are unpacked; the flow is estimated from the
+    two pictures.
     """
-    if source.reader != "toy_streets":
+    following = None
+    if source.reader == "toy_streets":
+        following = next_street_frame(scenes.label_space, scenes.split, size=source.size)
+    elif source.reader == "cityscapes":
+        following = next_frames(data_folder(data) / "cityscapes", scenes.split, scenes.names, source.size)
+    if following is None:
         return None
-    following = next_street_frame(scenes.label_space, scenes.split, size=source.size)
     return lru_cache(maxsize=None)(lambda i: flow_between(scenes.image(i), following(i)))
 
 
@@ -48,7 +60,8 @@ def read_simple(source: Source, data: Path | None) -> SimpleSet:
     space = label_space(source.label_space)
     if source.reader == "toy_streets":
         return toy_simple(space, per_class=source.simple_count, size=source.simple_size)
-    return simple_images(data_folder(data) / "simple_images", space)
+    read = imagenet if source.simple_pictures == "imagenet" else simple_images
+    return read(data_folder(data) / source.simple_pictures, space)
 
 
 def data_folder(data: Path | None) -> Path:

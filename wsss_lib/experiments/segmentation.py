@@ -139,7 +139,7 @@ class Segmentation:
             pictures=stages.pictures,
             classifier_config=role.classifier,
             network=self._new_network,
-            flow=read_flow(role.source, stages.scenes("train")),
+            flow=read_flow(role.source, stages.scenes("train"), stages.experiment.places.data),
         )
 
     def _start(self) -> dict[str, Artefact | str]:

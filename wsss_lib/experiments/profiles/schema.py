@@ -23,15 +23,17 @@ class Source:
     """Where the pictures of a role come from: a reader by name, its label space and its sizes.
 
     ``counts`` of train, val and test pictures and ``simple_count`` per class are what a generator draws; readers of
-    files ignore them. ``size`` is (width, height).
+    files ignore them. ``size`` is (width, height); MSRC-21 and VOC keep their pictures' own sizes. ``simple_pictures``
+    names the tree that the simple pictures of real streets are in.
     """
 
-    reader: Literal["toy_streets", "toy_scenes", "camvid", "msrc21"]
+    reader: Literal["toy_streets", "toy_scenes", "cityscapes", "camvid", "msrc21", "voc2012"]
     label_space: str
     size: Size
     counts: tuple[int, int, int] = (0, 0, 0)
     simple_count: int = 0
     simple_size: Size = (64, 64)
+    simple_pictures: Literal["simple_images", "imagenet"] = "simple_images"
 
 
 @dataclass(frozen=True, kw_only=True)
