@@ -138,10 +138,11 @@ def data(action: tyro.conf.Positional[str], folder: Annotated[Path, tyro.conf.ar
     from wsss_lib.experiments.names import check_name
 
     check_name("action on data", action, ["check"])
-    findings = check_data(data_folder(folder))
-    for finding in findings:
-        print(f"{finding.severity:<8} {finding.dataset}: {finding.message}")
-    return 1 if any(finding.severity == "error" for finding in findings) else 0
+    wrong = False
+    for finding in check_data(data_folder(folder)):
+        print(f"{finding.severity:<8} {finding.dataset}: {finding.message}", flush=True)
+        wrong |= finding.severity == "error"
+    return int(wrong)
 
 
 @app.command

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from wsss_lib.data.check import check_data
 
@@ -48,7 +49,67 @@ def test_no_folder_and_absent_data_sets(tmp_path: Path, msrc21_root: Path) -> No
     (finding,) = check_data(tmp_path / "nowhere")
     assert finding.severity == "error"
     absent = [f.dataset for f in check_data(msrc21_root.parent) if "not there: no folder" in f.message]
-    assert absent == ["camvid", "simple_images", "voc12_mini"]
+    assert absent == ["cityscapes", "camvid", "imagenet", "simple_images", "voc2012", "voc12_mini"]
+
+
+def test_cityscapes_is_counted_and_compared_with_what_is_published(cityscapes_root: Path) -> None:
+    root = cityscapes_root.parent
+    assert _findings(root, "cityscapes", "error") == []
+    assert _findings(root, "cityscapes", "ok") == [
+        "train: 2 pictures can be read (8 x 6), 2 label maps with 2.00 classes on average",
+        "train: every frame has the one after it, so there is optical flow",
+        "val: 1 pictures can be read (8 x 6), 1 label maps with 2.00 classes on average",
+        "test: 1 pictures can be read (8 x 6), no label maps, so nothing can be measured on it",
+    ]
+    assert _findings(root, "cityscapes", "warning") == [
+        "train: 2 pictures; the published data set has 2975",
+        "val: 1 pictures; the published data set has 500",
+        "test: 1 pictures; the published data set has 1525",
+    ]
+
+
+def test_damage_of_cityscapes_is_found_without_decoding(cityscapes_root: Path) -> None:
+    """A picture that breaks off, trainIds called label ids, a frame missing from a sequence, one picture twice."""
+    pictures = cityscapes_root / "leftImg8bit"
+    ulm = pictures / "train" / "ulm" / "ulm_000002_000019_leftImg8bit.png"
+    aachen = pictures / "train" / "aachen" / "aachen_000001_000019_leftImg8bit.png"
+    shutil.copyfile(aachen, pictures / "val" / "lindau" / "lindau_000000_000019_leftImg8bit.png")
+    ulm.write_bytes(ulm.read_bytes()[:-20])
+    (cityscapes_root / "leftImg8bit_sequence/train/ulm/ulm_000002_000020_leftImg8bit.png").unlink()
+    labels = cityscapes_root / "gtFine" / "val" / "lindau" / "lindau_000000_000019_gtFine_labelIds.png"
+    Pillow.fromarray(np.full((6, 8), 255, np.uint8)).save(labels)
+    root = cityscapes_root.parent
+    damaged, frames, wrong = _findings(root, "cityscapes", "error")
+    assert "1 of 2 train pictures are damaged" in damaged
+    assert "ulm_000002_000019_leftImg8bit.png breaks off before its end" in damaged
+    assert "1 of 2 frames that follow" in frames
+    assert "but holds 255, as trainIds do" in wrong
+    assert any("1 pictures are in two splits" in message for message in _findings(root, "cityscapes", "warning"))
+
+
+def test_voc_is_counted_and_its_further_packages_are_only_warned_of(voc_root: Path) -> None:
+    voc_root.rename(voc_root.parent / "voc2012")
+    root = voc_root.parent
+    assert _findings(root, "voc2012", "error") == []
+    assert [message.partition(" can")[0] for message in _findings(root, "voc2012", "ok")] == [
+        "train_voc: 1 pictures", "train: 3 pictures", "val: 1 pictures", "test: 1 pictures",
+    ]  # fmt: skip
+    shutil.rmtree(root / "voc2012" / "benchmark_RELEASE")
+    (root / "voc2012/VOCdevkit/VOC2012/ImageSets/Segmentation/test.txt").unlink()
+    assert _findings(root, "voc2012", "error") == []
+    warnings = " ".join(_findings(root, "voc2012", "warning"))
+    assert "training pictures need SBD" in warnings
+    assert "there is no list" in warnings
+
+
+def test_classes_of_imagenet_are_counted(tmp_path: Path, paint, photo) -> None:
+    for k in range(20):
+        paint(tmp_path / "imagenet" / "n02958343" / f"{k}.JPEG", photo(k))
+    paint(tmp_path / "imagenet" / "n03028079" / "church.JPEG", photo(1))
+    assert [message.partition(" (")[0] for message in _findings(tmp_path, "imagenet", "ok")] == ["car: 20 pictures"]
+    warnings = _findings(tmp_path, "imagenet", "warning")
+    assert len(warnings) == 19
+    assert any(message.startswith("building: 1 pictures") and "stand-ins" in message for message in warnings)
 
 
 @pytest.mark.parametrize(

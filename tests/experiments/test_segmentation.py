@@ -60,6 +60,18 @@ def test_a_system_learns_from_the_cues_and_is_kept(compared):
     assert said == []
 
 
+def test_label_maps_are_kept_as_large_as_their_pictures(compared, monkeypatch):
+    """MSRC-21 has upright pictures and others."""
+    maps = [np.full(shape, k, np.uint8) for k, shape in enumerate([(4, 6), (6, 4), (5, 5)])]
+
+    def untrained(material, settings, config, run):
+        return Outcome(network=material.network(settings.network), network_name=settings.network, labels=maps)
+
+    monkeypatch.setitem(registry.SYSTEMS, "on_seeds", untrained)
+    run = Segmentation(stages=compared[0].main, system="on_seeds", seed=7)
+    assert all(map(np.array_equal, run.labels(), maps))
+
+
 def test_what_a_system_is_given_holds_no_label_map(compared):
     """The seeds are sparse, among the tags, and come from heat; truth stays with the scenes."""
     stages = compared[0].main

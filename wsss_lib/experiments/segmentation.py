@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from wsss_lib.baselines.registry import SYSTEMS
@@ -72,7 +71,10 @@ class Segmentation:
         if self.system == OURS:
             return self.stages.label_maps(self.stages.rounds(seed=self.seed)[-1])
         path = self.artefact().folder / "labels.npz"
-        return list(load_arrays(path)["labels"]) if path.is_file() else None
+        if not path.is_file():
+            return None
+        arrays = load_arrays(path)
+        return [arrays[name] for name in sorted(arrays)]
 
     def predictions(self, split: str) -> Artefact:
         """Predicted index PNGs of a split, ``<name>.png``; no tags are used."""
@@ -114,7 +116,7 @@ class Segmentation:
             outcome = SYSTEMS[self.system](self.material(), settings, config, run)
             self._save(folder, outcome.network, outcome.network_name, outcome.losses, outcome.variant)
             if outcome.labels is not None:
-                save_arrays(folder / "labels.npz", {"labels": np.stack(outcome.labels)})
+                save_arrays(folder / "labels.npz", {f"{i:05d}": each for i, each in enumerate(outcome.labels)})
             for checkpoint in folder.rglob("*.pt"):
                 checkpoint.unlink()
 
