@@ -64,7 +64,7 @@ def test_label_maps_are_kept_as_large_as_their_pictures(compared, monkeypatch):
     """MSRC-21 has upright pictures and others."""
     maps = [np.full(shape, k, np.uint8) for k, shape in enumerate([(4, 6), (6, 4), (5, 5)])]
 
-    def untrained(material, settings, config, run):
+    def untrained(material, settings, *_):
         return Outcome(network=material.network(settings.network), network_name=settings.network, labels=maps)
 
     monkeypatch.setitem(registry.SYSTEMS, "on_seeds", untrained)

@@ -83,10 +83,16 @@ def write_label_map(path: Path, label_map: LabelMap, label_space: LabelSpace) ->
     if path.suffix.lower() != ".png":
         raise SettingsError(f"label maps are written as PNG, which loses nothing, but the name is {path.name}")
     _check_values(label_map, {*range(len(label_space)), IGNORE}, f"{path} would hold", label_space)
-    picture = Pillow.fromarray(np.ascontiguousarray(label_map))
-    picture.putpalette(_palette(label_space).tobytes())
+    picture = index_picture(label_map, label_space)
     with replacing(path) as temporary:
         picture.save(temporary, format="PNG")
+
+
+def index_picture(label_map: LabelMap, label_space: LabelSpace) -> Pillow.Image:
+    """The label map as a palette picture in the label space's colours."""
+    picture = Pillow.fromarray(np.ascontiguousarray(label_map))
+    picture.putpalette(_palette(label_space).tobytes())
+    return picture
 
 
 def write_image(path: Path, image: Image) -> None:
