@@ -113,6 +113,24 @@ def predict(images: Path, out: Path, where: Settings = Where(), model: Path | No
 
 
 @app.command
+def submit(where: Settings = Where()) -> int:
+    """Write the archives that the test servers of Cityscapes and VOC take, and look through them as the servers do.
+
+    Args:
+        where: Which profile; only one that plays Cityscapes or VOC itself has anything to submit.
+    """
+    from wsss_lib.experiments.pipeline import Experiment
+    from wsss_lib.experiments.submission import archive_of, write_submission
+
+    served = [stages for stages in Experiment(where.places()).roles.values() if archive_of(stages) is not None]
+    for stages in served:
+        print(write_submission(stages))
+    if not served:
+        print(f"profile {where.profile} plays no data set that has a test server: there is nothing to submit")
+    return 0
+
+
+@app.command
 def publish(where: Settings = Where()) -> int:
     """Copy a finished profile's tables and figures to figures/ and fill the README's tables.
 

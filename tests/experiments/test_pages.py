@@ -30,6 +30,7 @@ def learner(dataset: str = "camvid", accuracies: tuple[list[float], ...] = ([80.
             played_by=f"stand-in for {dataset}",
             learns_from="tags" if dataset == "voc" else "simple",
             classifier_seeds=tuple(range(len(accuracies))),
+            source=SimpleNamespace(reader="toy_streets"),
         ),
         pictures=SimpleNamespace(classes=("car", "traffic_light"), shows=shows),
         classifier_training=lambda seed: {"accuracy": accuracies[seed]},

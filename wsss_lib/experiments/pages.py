@@ -30,6 +30,7 @@ from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.notebooks import expected_minutes, find_notebook
 from wsss_lib.experiments.pipeline import Experiment, Stages
 from wsss_lib.experiments.segmentation import PAPER_NETWORK, Segmentation
+from wsss_lib.experiments.submission import archive_of, write_submission
 from wsss_lib.reporting.cells import printed_names
 from wsss_lib.reporting.claims import verdict, verdict_markdown, verdict_text
 from wsss_lib.reporting.measurements import SCORE_COLUMNS, casting
@@ -94,10 +95,23 @@ def _chosen_systems(roles: Sequence[Stages], systems: str) -> list[tuple[Stages,
 
 def table(experiment: Experiment, scores: pd.DataFrame, number: int) -> Table:
     """Table ``number`` of the paper with our numbers, also written as CSV, Markdown and LaTeX."""
-    remark = networks_cast(experiment.main) if number == 9 else ""
+    remark = networks_cast(experiment.main) if number == 9 else to_submit(experiment, number)
     made = make_table(number, scores, experiment.label_spaces, remark)
     write_table(made, experiment.places.tables)
     return made
+
+
+SERVED = {2: "cityscapes", 8: "voc"}
+"""Tables with a column that only a test server can fill, and the data set of each."""
+
+
+def to_submit(experiment: Experiment, number: int) -> str:
+    """Which file gives the missing numbers of a table, in a sentence; ``""`` where no server has any."""
+    stages = experiment.roles.get(SERVED.get(number, ""))
+    archive = None if stages is None else archive_of(stages)
+    if archive is None:
+        return ""
+    return f"For the numbers on test, submit {archive.relative_to(experiment.places.folder).as_posix()} to its server."
 
 
 def networks_cast(stages: Stages) -> str:
@@ -161,7 +175,8 @@ def write_predictions(roles: Sequence[Stages], seed: int = 0) -> pd.DataFrame:
     """Write the predictions for val and test as index PNGs, and say how many are where.
 
     The main role's go to ``predictions/<split>``, those of another one to ``predictions/<dataset>/<split>``; a file is
-    called as its picture and holds the data set's own class indices. Labels are not needed.
+    called as its picture and holds the data set's own class indices. Labels are not needed. Where a server has the test
+    labels, the archive for it is written as well.
     """
     rows = []
     for stages in roles:
@@ -171,6 +186,9 @@ def write_predictions(roles: Sequence[Stages], seed: int = 0) -> pd.DataFrame:
             _copy_predictions(stages, split, seed, folder)
             where = folder.relative_to(places.folder).as_posix()
             rows.append((stages.role.dataset, split, len(stages.scenes(split)), where))
+        if archive_of(stages) is not None:
+            where = write_submission(stages, seed).relative_to(places.folder).as_posix()
+            rows.append((stages.role.dataset, "test, for the server", len(stages.scenes("test")), where))
     return pd.DataFrame(rows, columns=["data set", "split", "pictures", "folder"])
 
 
