@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from wsss_lib.data.submissions import cityscapes_problems, voc_problems
+from wsss_lib.evaluation.submissions import cityscapes_problems, voc_problems
 from wsss_lib.experiments import pages, submission
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.submission import archive_of, write_submission

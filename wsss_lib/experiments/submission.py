@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from wsss_lib.data.submissions import (
+from wsss_lib.evaluation.submissions import (
     cityscapes_problems,
     voc_problems,
     write_cityscapes_submission,

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as Pillow
 
 from wsss_lib.data.label_spaces import CITYSCAPES, CITYSCAPES_IDS, VOC
-from wsss_lib.data.submissions import (
+from wsss_lib.evaluation.submissions import (
     VOC_FOLDER,
     cityscapes_problems,
     voc_problems,
