@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -109,6 +109,39 @@ def predict(images: Path, out: Path, where: Settings = Where(), model: Path | No
 
     for line in predict_folder(model or newest_model(where.places()), images, out):
         print(line, flush=True)
+    return 0
+
+
+@app.command
+def fit(
+    images: Path,
+    tags: Path,
+    simple_images: Path,
+    out: Path,
+    weights: Path | None = None,
+    labels: Path | None = None,
+    classes: tuple[str, ...] = (),
+    network: Literal["mobilenet_v2", "small"] = "mobilenet_v2",
+    steps: int | None = None,
+) -> int:
+    """Train a segmentation network on your own pictures, from tags alone.
+
+    Args:
+        images: Folder with the pictures; any names, any sizes.
+        tags: CSV with the columns name and tags (separated by |), or JSON: name -> list of tags.
+        simple_images: Folder with one folder of simple pictures for each class, named as the tags.
+        out: Folder for the network, report.html and classes.csv; a killed run goes on there.
+        weights: Folder with ImageNet weights of MobileNetV2; without it torchvision fetches them.
+        labels: Folder with index PNGs of some of the pictures: then the report says how good the result is.
+        classes: The classes, in the order of their numbers; all that the tags name unless given.
+        network: mobilenet_v2, or small, which starts from nothing: to try things out.
+        steps: Training steps of the segmentation network; 12 passes over the pictures unless given.
+    """
+    from wsss_lib.experiments.fit import fit as train
+
+    train(
+        images, tags, simple_images, out, weights=weights, labels=labels, classes=classes, network=network, steps=steps
+    )
     return 0
 
 

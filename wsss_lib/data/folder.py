@@ -1,31 +1,139 @@
-"""Your own pictures: any folder, with tags if you have them."""
+"""Your own pictures: any folder, with tags, label maps and simple pictures if you have them."""
 
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from wsss_lib.data.disk import PICTURE_SUFFIXES, list_pictures
-from wsss_lib.data.pictures import fingerprint_of_files, image_reader
-from wsss_lib.data.tags import read_tags_csv
-from wsss_lib.vocabulary import DataError, LabelSpace, SceneSet
+import numpy as np
+
+from wsss_lib.data.disk import PICTURE_SUFFIXES, few, list_pictures
+from wsss_lib.data.label_spaces import voc_palette
+from wsss_lib.data.pictures import (
+    fingerprint_of_files,
+    image_reader,
+    picture_size,
+    read_image,
+    read_label_map,
+    resize_image,
+    resize_label_map,
+)
+from wsss_lib.data.tags import classes_in_tags, read_tags
+from wsss_lib.vocabulary import IGNORE, DataError, Image, LabelMap, LabelSpace, SceneSet, SettingsError
+
+MOST_CLASSES = 255
 
 
-def picture_folder(root: Path, label_space: LabelSpace, tags_csv: Path | None = None) -> SceneSet:
+@dataclass(frozen=True, kw_only=True)
+class OwnFolders:
+    """Where one's own pictures, their tags, the simple pictures and perhaps label maps are, and the classes.
+
+    Pictures are worked on with at most ``longest_side`` pixels, which bounds what many large ones take of memory.
+    """
+
+    images: Path
+    tags: Path
+    simple_images: Path
+    label_space: LabelSpace
+    labels: Path | None = None
+    longest_side: int = 640
+
+
+def own_label_space(tags: Path, classes: Sequence[str] = ()) -> LabelSpace:
+    """The classes that are given, else all that the tags name, sorted; colours of the VOC palette."""
+    named = tuple(classes) or classes_in_tags(tags)
+    if not 1 < len(named) <= MOST_CLASSES:
+        raise SettingsError(f"{len(named)} classes; a segmentation needs at least 2 and at most {MOST_CLASSES}")
+    if repeated := sorted({name for name in named if named.count(name) > 1}):
+        raise SettingsError(f"the class {repeated[0]!r} is named twice; give every class once")
+    return LabelSpace(name="own", classes=named, colors=voc_palette(len(named) + 1)[1:])
+
+
+def own_scenes(folders: OwnFolders) -> SceneSet:
+    """The tagged pictures, no larger than ``longest_side``, with label maps where there is a folder of them.
+
+    Pictures whose list of tags is empty are left out; the tags must speak of every picture all the same. A label map is
+    called as its picture, is an index PNG of its size with the classes' places in the list (255 = unknown), and may be
+    missing for some pictures: then nothing is known there.
+    """
+    files = _pictures_of(folders.images)
+    table = read_tags(folders.tags, list(files), folders.label_space)
+    tags = table[table.any(1)]
+    if not len(tags):
+        raise DataError(f"{folders.tags} gives no tag to any picture; name what is in each of them")
+    names = tuple(name for name, row in zip(files, table, strict=True) if row.any())
+    paths = [files[name] for name in names]
+    labels = _labels_of(folders, files, names) if folders.labels else None
+    label_files = [] if labels is None else [path for path in labels if path is not None]
+    return SceneSet(
+        label_space=folders.label_space,
+        split="train",
+        names=names,
+        image=partial(_bounded, paths, folders.longest_side),
+        label_map=None if labels is None else partial(_bounded_label_map, folders, paths, labels),
+        tags=tags,
+        fingerprint=fingerprint_of_files(
+            [*paths, *label_files], folders.label_space.classes, folders.longest_side, tags.tolist()
+        ),
+    )
+
+
+def picture_folder(root: Path, label_space: LabelSpace, tags: Path | None = None) -> SceneSet:
     """The pictures of a folder (not of folders inside it), sorted by name, at their own sizes.
 
-    Names are the files' stems; any stem is fine, but two files may not share one. ``tags_csv`` is read as
+    Names are the files' stems; any stem is fine, but two files may not share one. ``tags`` is read as
     ``wsss_lib.data.tags`` describes and must list exactly these pictures. Raises ``DataError`` for a missing folder,
     one without pictures, and tags that do not fit; a damaged picture raises when it is read.
     """
-    pictures = list_pictures(root)
-    if not pictures:
-        raise DataError(f"{root} holds no picture; it needs files that end in {', '.join(PICTURE_SUFFIXES)}")
+    pictures = _pictures_of(root)
     names, files = tuple(pictures), list(pictures.values())
-    tags = None if tags_csv is None else read_tags_csv(tags_csv, names, label_space)
+    table = None if tags is None else read_tags(tags, names, label_space)
     return SceneSet(
         label_space=label_space,
         split="folder",
         names=names,
         image=image_reader(files),
         label_map=None,
-        tags=tags,
-        fingerprint=fingerprint_of_files(files, label_space.name, None if tags is None else tags.tolist()),
+        tags=table,
+        fingerprint=fingerprint_of_files(files, label_space.name, None if table is None else table.tolist()),
     )
+
+
+def bounded_size(path: Path, longest_side: int) -> tuple[int, int]:
+    """(width, height) of a picture once its longer side is at most ``longest_side``."""
+    width, height = picture_size(path)
+    factor = min(1.0, longest_side / max(width, height))
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def _pictures_of(root: Path) -> dict[str, Path]:
+    pictures = list_pictures(root)
+    if not pictures:
+        raise DataError(f"{root} holds no picture; it needs files that end in {', '.join(PICTURE_SUFFIXES)}")
+    return pictures
+
+
+def _labels_of(folders: OwnFolders, known: Container[str], names: Sequence[str]) -> list[Path | None]:
+    assert folders.labels is not None
+    found = list_pictures(folders.labels)
+    if strange := sorted(name for name in found if name not in known):
+        raise DataError(f"{folders.labels} has label maps without a picture ({few(strange)}); call each as its picture")
+    if not found:
+        raise DataError(f"{folders.labels} holds no label map; leave out the labels, or give index PNGs")
+    return [found.get(name) for name in names]
+
+
+def _bounded(paths: Sequence[Path], longest_side: int, index: int) -> Image:
+    return resize_image(read_image(paths[index]), bounded_size(paths[index], longest_side))
+
+
+def _bounded_label_map(
+    folders: OwnFolders, paths: Sequence[Path], labels: Sequence[Path | None], index: int
+) -> LabelMap:
+    size, path = bounded_size(paths[index], folders.longest_side), labels[index]
+    if path is None:
+        return np.full(size[::-1], IGNORE, dtype=np.uint8)
+    label_map = read_label_map(path, folders.label_space)
+    if label_map.shape[::-1] != picture_size(paths[index]):
+        raise DataError(f"{path} is not as large as its picture {paths[index]}; give a pair of one size")
+    return resize_label_map(label_map, size)

@@ -7,13 +7,14 @@ train: 9.63 of 11). The rare classes depend on it: Bicyclist is a tag of 201 of 
 172 at 50 of the 480 x 360 pixels.
 
 Tags may also come from a CSV file. Its header has ``name`` (or ``id``) and ``tags``, perhaps ``split`` and other
-columns; the tags of a picture are separated by ``|``. The background class of a label space that has one is part of
-every picture and is never listed.
+columns; the tags of a picture are separated by ``|``. Or from a JSON file that maps names to lists of tags. The
+background class of a label space that has one is part of every picture and is never listed.
 """
 
 import csv
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,6 +55,40 @@ def tag_table(
         return np.stack(list(rows))
 
 
+def read_tags(path: Path, names: Sequence[str], label_space: LabelSpace) -> TagTable:
+    """Tags of the pictures ``names``, in that order, from a CSV or a JSON file; as strict as :func:`read_tags_csv`."""
+    return _table(path, _listed_tags(path), names, label_space)
+
+
+def classes_in_tags(path: Path) -> tuple[str, ...]:
+    """All tags that a CSV or JSON file names, sorted."""
+    return tuple(sorted({tag for tags in _listed_tags(path).values() for tag in tags}))
+
+
+def _listed_tags(path: Path) -> dict[str, list[str]]:
+    """Picture name -> its tags."""
+    if path.suffix.lower() != ".json":
+        return {name: _split_tags(cell) for name, cell in _rows_by_name(path, None).items()}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repetition)
+    except FileNotFoundError:
+        raise DataError(f"there is no tags file {path}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read as JSON ({error}); it maps picture names to lists of tags") from None
+    if not isinstance(content, dict) or not all(
+        isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) for tags in content.values()
+    ):
+        raise DataError(f'{path} must map picture names to lists of tags, such as {{"a": ["road", "car"]}}')
+    return {name: [tag.strip() for tag in tags if tag.strip()] for name, tags in content.items()}
+
+
+def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a name is there twice")
+    return content
+
+
 def read_tags_csv(path: Path, names: Sequence[str], label_space: LabelSpace, *, split: str | None = None) -> TagTable:
     """Tags of the pictures ``names``, in that order, from a CSV file as described above.
 
@@ -61,12 +96,16 @@ def read_tags_csv(path: Path, names: Sequence[str], label_space: LabelSpace, *, 
     picture without a row, a row without a picture, two rows for one picture, and a file without the two columns.
     """
     rows = _rows_by_name(path, split)
-    _check_same_names(path, list(rows), names)
+    return _table(path, {name: _split_tags(cell) for name, cell in rows.items()}, names, label_space)
+
+
+def _table(path: Path, listed: Mapping[str, list[str]], names: Sequence[str], label_space: LabelSpace) -> TagTable:
+    _check_same_names(path, list(listed), names)
     table = np.zeros((len(names), len(label_space)), dtype=bool)
     if label_space.background is not None:
         table[:, label_space.background] = True
     for picture, name in enumerate(names):
-        for tag in _split_tags(rows[name]):
+        for tag in listed[name]:
             table[picture, _class_of_tag(tag, name, path, label_space)] = True
     return table
 

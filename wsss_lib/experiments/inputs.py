@@ -6,6 +6,7 @@ from pathlib import Path
 
 from wsss_lib.data.camvid import camvid
 from wsss_lib.data.cityscapes import cityscapes, next_frames
+from wsss_lib.data.folder import own_scenes
 from wsss_lib.data.imagenet import imagenet
 from wsss_lib.data.label_spaces import label_space
 from wsss_lib.data.msrc21 import msrc21
@@ -15,13 +16,15 @@ from wsss_lib.data.toy.sequences import Flow
 from wsss_lib.data.voc2012 import voc2012
 from wsss_lib.experiments.profiles import Source
 from wsss_lib.regions.flow import flow_between
-from wsss_lib.vocabulary import DataError, SceneSet, SimpleSet
+from wsss_lib.vocabulary import DataError, SceneSet, SettingsError, SimpleSet
 
 SPLITS = ("train", "val", "test")
 
 
 def read_scenes(source: Source, split: str, data: Path | None) -> SceneSet:
     """One split of a source; ``data`` is the folder that holds all data sets, each under its own name."""
+    if source.own is not None:
+        return own_scenes(source.own)
     space = label_space(source.label_space)
     count = source.counts[SPLITS.index(split)]
     match source.reader:
@@ -37,6 +40,8 @@ def read_scenes(source: Source, split: str, data: Path | None) -> SceneSet:
             return msrc21(data_folder(data) / "msrc21", split)
         case "voc2012":
             return voc2012(data_folder(data) / "voc2012", split)
+        case "own":
+            raise SettingsError("a source of one's own pictures needs their folders")
 
 
 def read_flow(source: Source, scenes: SceneSet, data: Path | None) -> Callable[[int], Flow] | None:
@@ -57,6 +62,8 @@ def read_flow(source: Source, scenes: SceneSet, data: Path | None) -> Callable[[
 
 def read_simple(source: Source, data: Path | None) -> SimpleSet:
     """The simple pictures of a driving source."""
+    if source.own is not None:
+        return simple_images(source.own.simple_images, source.own.label_space)
     space = label_space(source.label_space)
     if source.reader == "toy_streets":
         return toy_simple(space, per_class=source.simple_count, size=source.simple_size)

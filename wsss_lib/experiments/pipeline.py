@@ -43,13 +43,18 @@ from wsss_lib.segmentation.pseudo_labels import label_maps
 from wsss_lib.training.compute import Compute, choose_compute
 from wsss_lib.vocabulary import DataError, LabelMap, LabelSpace, RegionMap, SceneSet, SettingsError, SimpleSet
 
+KEPT_BYTES = 4_000_000_000
+"""What the pictures of a split may take of memory; those beyond it are read again when they are asked for."""
+
 
 class Experiment:
-    """A profile with its places: the stages of every role it plays."""
+    """A profile with its places: the stages of every role it plays. ``profile`` is one that has no name in the list."""
 
-    def __init__(self, places: Places, *, report: Callable[[str], None] = print) -> None:
+    def __init__(
+        self, places: Places, *, profile: Profile | None = None, report: Callable[[str], None] = print
+    ) -> None:
         self.places = places
-        self.profile: Profile = load_profile(places.profile)
+        self.profile: Profile = profile or load_profile(places.profile)
         self.store = Store(places.store, report=report)
         self.compute = choose_compute()
         self.report = report
@@ -87,9 +92,10 @@ class Stages:
 
     @lru_cache(maxsize=64)  # noqa: B019
     def scenes(self, split: str = "train") -> SceneSet:
-        """The street pictures (or scenes) of a split, kept in memory."""
+        """The street pictures (or scenes) of a split, as many of them in memory as there is room for."""
         scenes = read_scenes(self.role.source, split, self.experiment.places.data)
-        return replace(scenes, image=lru_cache(maxsize=None)(scenes.image))
+        room = KEPT_BYTES // max(1, scenes.image(0).nbytes) if len(scenes) else 0
+        return replace(scenes, image=lru_cache(maxsize=room)(scenes.image))
 
     @cached_property
     def simple(self) -> SimpleSet:

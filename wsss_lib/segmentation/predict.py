@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from wsss_lib.data.disk import list_pictures, replacing
-from wsss_lib.data.label_spaces import label_space
+from wsss_lib.data.label_spaces import LABEL_SPACES, label_space
 from wsss_lib.data.pictures import color_overlay, read_image, write_image, write_label_map
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network, predict_logits
 from wsss_lib.training.compute import Compute, choose_compute
@@ -47,9 +47,13 @@ def save_segmenter(segmenter: Segmenter, folder: Path) -> None:
     state = {name: value.contiguous().cpu() for name, value in segmenter.network.state_dict().items()}
     with replacing(folder / "network.safetensors") as part:
         save_file(state, part)
+    space = segmenter.label_space
     card = {
         "network": segmenter.network_name,
-        "label_space": segmenter.label_space.name,
+        "label_space": space.name,
+        "classes": list(space.classes),
+        "colors": [list(color) for color in space.colors],
+        "background": space.background,
         "input_size": list(segmenter.input_size),
     }
     with replacing(folder / "network.json") as part:
@@ -59,7 +63,10 @@ def save_segmenter(segmenter: Segmenter, folder: Path) -> None:
 def load_segmenter(folder: Path, compute: Compute) -> Segmenter:
     """The network that :func:`save_segmenter` wrote; ``DataError`` if the folder holds none or a damaged one."""
     card = _read_card(folder / "network.json")
-    space = label_space(str(card["label_space"]))
+    try:
+        space = _label_space(card)
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{folder / 'network.json'} has no label space ({error}); train the network again") from None
     network = build_network(str(card["network"]), len(space))
     weights = folder / "network.safetensors"
     try:
@@ -90,6 +97,16 @@ def _read_card(path: Path) -> Mapping[str, Any]:
     except (ValueError, TypeError):
         pass
     raise DataError(f"{path} is damaged: it must name network, label_space and input_size; train the network again")
+
+
+def _label_space(card: Mapping[str, Any]) -> LabelSpace:
+    """The known label space of this name, or one of one's own that the card describes."""
+    name = str(card["label_space"])
+    if name in LABEL_SPACES or "classes" not in card:
+        return label_space(name)
+    colors = tuple((int(red), int(green), int(blue)) for red, green, blue in card["colors"])
+    classes = tuple(str(each) for each in card["classes"])
+    return LabelSpace(name=name, classes=classes, colors=colors, background=card.get("background"))
 
 
 def predict_folder(model: Path, images: Path, out: Path, compute: Compute | None = None) -> Iterator[str]:

@@ -8,13 +8,16 @@ from wsss_lib.classification.classifier import ClassifierConfig
 from wsss_lib.clustering.region_features import RegionFeatureConfig
 from wsss_lib.clustering.rounds import ClusteringConfig
 from wsss_lib.clustering.seeds import SeedConfig
+from wsss_lib.data.folder import OwnFolders
 from wsss_lib.localization.patches import Heat, LocalizationConfig
 from wsss_lib.regions.superpixels import SuperpixelConfig
 from wsss_lib.segmentation.training import SegmentationConfig
 from wsss_lib.vocabulary import SettingsError
 
 Size = tuple[int, int]
-Dataset = Literal["cityscapes", "camvid", "voc"]
+Dataset = Literal["cityscapes", "camvid", "voc", "own"]
+"""The paper's data sets, and one's own pictures, which play none of them."""
+
 Where = Literal["whole", "patches", "dense"]
 
 
@@ -24,16 +27,17 @@ class Source:
 
     ``counts`` of train, val and test pictures and ``simple_count`` per class are what a generator draws; readers of
     files ignore them. ``size`` is (width, height); MSRC-21 and VOC keep their pictures' own sizes. ``simple_pictures``
-    names the tree that the simple pictures of real streets are in.
+    names the tree that the simple pictures of real streets are in; ``own`` are the folders of the reader of that name.
     """
 
-    reader: Literal["toy_streets", "toy_scenes", "cityscapes", "camvid", "msrc21", "voc2012"]
+    reader: Literal["toy_streets", "toy_scenes", "cityscapes", "camvid", "msrc21", "voc2012", "own"]
     label_space: str
     size: Size
     counts: tuple[int, int, int] = (0, 0, 0)
     simple_count: int = 0
     simple_size: Size = (64, 64)
     simple_pictures: Literal["simple_images", "imagenet"] = "simple_images"
+    own: OwnFolders | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +112,8 @@ class Profile:
 
     @property
     def main(self) -> Role:
-        """The role of Tables 5 to 7 and 10: Cityscapes if it is played, else CamVid."""
-        return self.roles.get("cityscapes") or self.roles["camvid"]
+        """The role of Tables 5 to 7 and 10: Cityscapes if it is played, else CamVid, else what there is."""
+        return next(self.roles[name] for name in ("cityscapes", "camvid", *self.roles) if name in self.roles)
 
 
 GROWING = (0.5, 0.75, 1.0)

@@ -1,0 +1,171 @@
+"""One's own pictures: from odd files and tags to a network that predicts, and clear words for what is wrong."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image as Pillow
+
+from wsss_lib.data.label_spaces import CAMVID
+from wsss_lib.data.pictures import read_image, write_image, write_label_map
+from wsss_lib.data.tags import write_tags_csv
+from wsss_lib.data.toy import toy_simple, toy_streets
+from wsss_lib.experiments import fit as fitting
+from wsss_lib.experiments.fit import fit
+from wsss_lib.experiments.profiles.own import fitted, own_profile
+from wsss_lib.segmentation.predict import load_segmenter, predict_folder
+from wsss_lib.training.compute import choose_compute
+from wsss_lib.vocabulary import DataError, SettingsError
+
+NAMES = ("first street", "<b>bold &", "ünï", "grey", "clear")
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five streets as odd files: a name with markup, one upright by EXIF, one grey, one with alpha, all sizes."""
+    root = tmp_path_factory.mktemp("material")
+    streets = toy_streets(CAMVID, "train", count=5, size=(80, 60))
+    simple = toy_simple(CAMVID, per_class=2, size=(40, 32))
+    (root / "images").mkdir()
+    for i, name in enumerate(NAMES):
+        picture = Pillow.fromarray(streets.image(i)).resize((80 + 8 * i, 60))
+        if name == "grey":
+            picture = picture.convert("L")
+        if name == "clear":
+            picture.putalpha(200)
+        exif = Pillow.Exif()
+        exif[0x0112] = 6 if name == "ünï" else 1  # 6: to be turned by a quarter
+        picture.save(root / "images" / f"{name}.png", exif=exif)
+        write_label_map(root / "labels" / f"{name}.png", np.zeros((60, 80 + 8 * i), np.uint8), CAMVID)
+    turned = Pillow.open(root / "labels" / "ünï.png").rotate(-90, expand=True)
+    turned.save(root / "labels" / "ünï.png")
+    for i, label in enumerate(simple.labels):
+        write_image(root / "simple" / simple.classes[label] / f"{i}.png", simple.image(i))
+    tags = streets.tags.copy()
+    tags[4] = False
+    write_tags_csv(root / "tags.csv", NAMES, tags, CAMVID)
+    shutil.rmtree(root / "simple" / "Pole")
+    return root
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few steps of everything."""
+
+    def short(*arguments, **named):
+        profile = own_profile(*arguments, **named)
+        role = profile.roles["own"]
+        default = role.variants["default"]
+        training = replace(default.clustering.training, steps=3)
+        clustering = replace(default.clustering, training=training, center_steps=1, rounds=1, certain=(0.5,))
+        role = replace(
+            role, variants={"default": replace(default, clustering=clustering)},
+            classifier=replace(role.classifier, training=replace(role.classifier.training, steps=3)),
+            segmentation=replace(role.segmentation, settling_batches=1),
+        )  # fmt: skip
+        return replace(profile, roles={"own": role})
+
+    monkeypatch.setattr(fitting, "own_profile", short)
+
+
+def fit_small(material: Path, out: Path, **changed):
+    said: list[str] = []
+    given = {"images": material / "images", "tags": material / "tags.csv", "simple_images": material / "simple"}
+    fit(**{**given, "out": out, "network": "small", "steps": 2, "report": said.append, **changed})
+    return said
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_folder_becomes_a_network_with_a_report_and_numbers(material: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = fit_small(material, out, labels=material / "labels", classes=CAMVID.classes)
+    assert {path.name for path in out.iterdir()} == {
+        "network.safetensors", "network.json", "report.html", "classes.csv", "build",
+    }  # fmt: skip
+    assert any("no simple picture shows Pole" in line for line in said)
+    assert any("1 pictures have no tag and are not learnt from (clear)" in line for line in said)
+    segmenter = load_segmenter(out, choose_compute("cpu", "float32"))
+    assert segmenter.label_space.classes == CAMVID.classes
+    assert segmenter.label_space.name == "own"
+    rows = pd.read_csv(out / "classes.csv")
+    assert rows["class"].tolist() == list(CAMVID.classes)
+    assert rows["predicted, %"].sum() == pytest.approx(100, abs=1)
+    assert rows.loc[rows["class"] == "Sky", "IoU of the prediction, %"].item() >= 0
+    page = (out / "report.html").read_text()
+    assert "&lt;b&gt;bold &amp;" in page
+    assert "<b>bold" not in page
+    assert page.count("data:image/png;base64,") == 3 * 4
+    assert "mean IoU of its predictions" in page
+    lines = list(predict_folder(out, material / "images", tmp_path / "labelled"))
+    assert len(lines) == 5
+    assert read_image(tmp_path / "labelled" / "overlays" / "ünï.png").shape == (96, 60, 3)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_second_run_finds_everything(material: Path, tmp_path: Path) -> None:
+    fit_small(material, tmp_path / "out")
+    first = (tmp_path / "out" / "report.html").read_bytes()
+    said = fit_small(material, tmp_path / "out")
+    assert not any("started" in line for line in said)
+    assert (tmp_path / "out" / "report.html").read_bytes() == first
+
+
+@pytest.mark.usefixtures("quick")
+def test_tags_as_json_and_a_single_picture(material: Path, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    shutil.copyfile(material / "images" / "grey.png", tmp_path / "one" / "grey.png")
+    (tmp_path / "tags.json").write_text(json.dumps({"grey": ["Road", "Sky"]}))
+    fit_small(material, tmp_path / "out", images=tmp_path / "one", tags=tmp_path / "tags.json")
+    assert pd.read_csv(tmp_path / "out" / "classes.csv")["class"].tolist() == ["Road", "Sky"]
+
+
+# ---------------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"images": "nowhere"}, DataError, "nowhere cannot be listed"),
+        ({"tags": "none.csv"}, DataError, r"there is no tags file .*none\.csv"),
+        ({"tags": "other.csv"}, DataError, "has no row for"),
+        ({"tags": "one.json"}, SettingsError, "1 classes; a segmentation needs at least 2"),
+        ({"tags": "broken.json"}, DataError, r"broken\.json cannot be read as JSON"),
+        ({"tags": "list.json"}, DataError, r"list\.json must map picture names to lists of tags"),
+        ({"tags": "twice.json"}, DataError, "a name is there twice"),
+        ({"simple_images": "nowhere"}, DataError, "there is no folder .*nowhere"),
+        ({"simple_images": "foreign"}, DataError, r"no folder of simple pictures is called as a class \(boat"),
+        ({"classes": ("Road", "Road")}, SettingsError, "the class 'Road' is named twice"),
+        ({"classes": ("Road", "Sky")}, DataError, "is not a class of own"),
+        ({"labels": "images"}, DataError, "not an index map"),
+        ({"labels": "foreign/boat"}, DataError, r"has label maps without a picture \(1\)"),
+        ({"weights": "images"}, DataError, r"holds 0 files of weights"),
+        ({"images": "damaged"}, DataError, r"grey\.png cannot be read as a picture"),
+    ],
+)
+@pytest.mark.usefixtures("quick")
+def test_what_does_not_fit_is_said_in_one_sentence(material: Path, tmp_path: Path, changed, error, message) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(material, root)
+    (root / "other.csv").write_text("name,tags\nfirst street,Road|Sky\n")
+    (root / "one.json").write_text('{"grey": ["Road"]}')
+    (root / "broken.json").write_text('{"grey"')
+    (root / "list.json").write_text('{"grey": "Road"}')
+    (root / "twice.json").write_text('{"grey": ["Road"], "grey": ["Sky"]}')
+    shutil.copytree(root / "images", root / "damaged")
+    (root / "damaged" / "grey.png").write_bytes((root / "images" / "grey.png").read_bytes()[:200])
+    write_image(root / "foreign" / "boat" / "1.png", np.zeros((20, 20, 3), np.uint8))
+    given = {name: root / value if isinstance(value, str) else value for name, value in changed.items()}
+    with pytest.raises(error, match=message):
+        fit_small(root, tmp_path / "out", **given)
+    assert not (tmp_path / "out" / "network.json").exists()
+
+
+def test_sizes_fit_the_pictures_proportions() -> None:
+    assert fitted((480, 360), 481) == (481, 353)
+    assert fitted((640, 320), 961) == (961, 481)
+    assert fitted((300, 600), 193) == (97, 193)
+    assert fitted((640, 1), 193) == (193, 17)

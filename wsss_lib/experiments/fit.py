@@ -1,0 +1,186 @@
+"""From a folder of one's own street pictures with tags to a segmentation network, a report and, with labels, numbers.
+
+The result is a folder: ``network.safetensors`` and ``network.json`` (for ``wsss predict --model``), ``report.html``,
+``classes.csv``, and ``build/`` with every stage, where a killed run goes on.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from wsss_lib.data.disk import few, list_pictures, write_whole
+from wsss_lib.data.folder import OwnFolders, bounded_size, own_label_space
+from wsss_lib.data.simple_images import missing_targets
+from wsss_lib.evaluation.scores import scores
+from wsss_lib.experiments.files import writing
+from wsss_lib.experiments.measure import label_confusion, predicted, prediction_confusion
+from wsss_lib.experiments.pipeline import Experiment, Stages
+from wsss_lib.experiments.places import Places
+from wsss_lib.experiments.profiles.own import Network, own_profile
+from wsss_lib.experiments.segmentation import Segmentation
+from wsss_lib.reporting.report import Example, report_page
+from wsss_lib.vocabulary import DataError, LabelMap
+
+MODEL_FILES = ("network.safetensors", "network.json")
+SHOWN = 8
+"""Training pictures in the report."""
+
+
+def fit(
+    images: Path,
+    tags: Path,
+    simple_images: Path,
+    out: Path,
+    *,
+    weights: Path | None = None,
+    labels: Path | None = None,
+    classes: Sequence[str] = (),
+    network: Network = "mobilenet_v2",
+    steps: int | None = None,
+    report: Callable[[str], None] = print,
+) -> Path:
+    """Train on one's own pictures; returns ``out``.
+
+    Args:
+        images: Pictures of any names and sizes.
+        tags: CSV (``name,tags``, tags separated by ``|``) or JSON (name -> list of tags) about exactly these pictures.
+        simple_images: One folder of pictures for each class, named as the tags; others only absorb.
+        weights: Folder with a torchvision state dict of MobileNetV2; without it torchvision fetches its own.
+        labels: Index PNGs of some of the pictures, only to measure with.
+        classes: The classes in order; otherwise all that the tags name, sorted.
+        network: ``mobilenet_v2``, or ``small``, which starts from nothing.
+        steps: Of the segmentation network; otherwise 12 passes over the pictures, at least 200.
+
+    Raises ``DataError`` or ``SettingsError`` before anything is trained if something is missing or does not fit.
+    """
+    folders = OwnFolders(
+        images=images, tags=tags, simple_images=simple_images, labels=labels, label_space=own_label_space(tags, classes)
+    )
+    sizes = [bounded_size(path, folders.longest_side) for path in list_pictures(images).values()]
+    shape = (
+        int(np.median([width for width, _ in sizes] or [1])),
+        int(np.median([height for _, height in sizes] or [1])),
+    )
+    profile = own_profile(folders, len(sizes), shape, network=network, weights=_weights_file(weights), steps=steps)
+    places = Places(profile="own", build=out / "build", weights=weights)
+    stages = Experiment(places, profile=profile, report=report).main
+    _read_everything(stages)
+    warnings = _warnings(stages, folders)
+    for line in warnings:
+        report(f"warning: {line}")
+    run = Segmentation(stages=stages)
+    trained = run.artefact()
+    with writing(out):
+        for name in MODEL_FILES:
+            shutil.copyfile(trained.folder / name, out / name)
+    found = _class_rows(stages, run)
+    write_whole(out / "classes.csv", found.to_csv(index=False, lineterminator="\n").encode())
+    page = report_page(
+        title="A segmentation network from tags", facts=_facts(stages, run), warnings=warnings,
+        classes=found, label_space=stages.label_space, examples=_examples(stages, run),
+    )  # fmt: skip
+    write_whole(out / "report.html", page.encode())
+    report(f"the network, classes.csv and report.html are in {out}; wsss predict --model {out} labels other pictures")
+    return out
+
+
+def _weights_file(weights: Path | None) -> str:
+    """The one file of weights in the folder; torchvision's own without a folder."""
+    if weights is None:
+        return "torchvision"
+    files = sorted(path.name for path in weights.glob("*") if path.suffix in (".safetensors", ".pth"))
+    if len(files) != 1:
+        raise DataError(
+            f"{weights} holds {len(files)} files of weights ({few(files) or 'none'}); give a folder with one, a "
+            "torchvision state dict of MobileNetV2 as .safetensors or .pth"
+        )
+    return files[0]
+
+
+def _read_everything(stages: Stages) -> None:
+    """A damaged picture or label map is to be found now, not after an hour of training."""
+    scenes, simple = stages.scenes(), stages.simple
+    for i in range(len(scenes)):
+        scenes.image(i)
+        if scenes.label_map is not None:
+            scenes.label_map(i)
+    for i in range(len(simple)):
+        simple.image(i)
+
+
+def _warnings(stages: Stages, folders: OwnFolders) -> list[str]:
+    """What is possible but bad; ``DataError`` if nothing can be learnt at all."""
+    space, tags = stages.label_space, stages.tags
+    unknown = missing_targets(stages.simple)
+    if len(unknown) == len(space):
+        raise DataError(
+            f"no folder of simple pictures is called as a class ({few(stages.simple.classes)}, but the classes are "
+            f"{few(space.classes)}); rename the folders or the tags"
+        )
+    found = [f"no simple picture shows {name}: it cannot be found" for name in unknown]
+    found += [f"{name} is a tag of no picture: it cannot be learnt" for name in np.array(space.classes)[~tags.any(0)]]
+    everywhere = np.array(space.classes)[tags.all(0)] if len(tags) > 1 else []
+    found += [f"{name} is a tag of every picture: its tag says nothing" for name in everywhere]
+    if untagged := sorted(set(list_pictures(folders.images)) - set(stages.scenes().names)):
+        found.append(f"{len(untagged)} pictures have no tag and are not learnt from ({few(untagged)})")
+    return found
+
+
+def _class_rows(stages: Stages, run: Segmentation) -> pd.DataFrame:
+    """One row a class: pictures, simple pictures, shares of the pixels in percent, and IoU where there are labels."""
+    space, simple = stages.label_space, stages.simple
+    standing = np.array([simple.targets[label] for label in simple.labels])
+    rows = pd.DataFrame(
+        {
+            "class": space.classes,
+            "pictures with the tag": stages.tags.sum(0),
+            "simple pictures": [int((standing == index).sum()) for index in range(len(space))],
+            "labelled, %": _shares(run.labels() or [], len(space)),
+            "predicted, %": _shares(list(_predictions(stages, run)), len(space)),
+        }
+    )
+    if (matrix := prediction_confusion(run, "train")) is not None:
+        iou = {"labels": label_confusion(stages, stages.rounds()[-1]), "prediction": matrix}
+        for name, counted in iou.items():
+            rows[f"IoU of the {name}, %"] = np.round(scores(counted, space).class_iou, 1)
+    return rows
+
+
+def _shares(maps: Sequence[LabelMap], count: int) -> np.ndarray:
+    counts = sum((np.bincount(each.ravel(), minlength=256)[:count] for each in maps), np.zeros(count))
+    return np.round(100 * counts / max(1.0, counts.sum()), 1)
+
+
+def _predictions(stages: Stages, run: Segmentation):
+    return predicted(stages, run.predictions("train"), stages.scenes())
+
+
+def _facts(stages: Stages, run: Segmentation) -> list[str]:
+    config, scenes, count = run.config, stages.scenes(), len(stages.label_space)
+    width, height = config.input_size
+    facts = [
+        f"{len(scenes)} pictures with {stages.tags.sum(1).mean():.1f} tags on average, of {count} classes",
+        f"{len(stages.simple)} simple pictures",
+        f"network: {config.network}, working at {width} x {height}, {config.training.steps} steps",
+    ]
+    if (matrix := prediction_confusion(run, "train")) is not None:
+        mean = scores(matrix, stages.label_space).miou_class
+        facts.append(f"mean IoU of its predictions on the labelled pictures: {mean:.1f} %")
+    return facts
+
+
+def _examples(stages: Stages, run: Segmentation) -> list[Example]:
+    """Pictures evenly spread over the set."""
+    scenes, labels, predictions = stages.scenes(), run.labels() or [], list(_predictions(stages, run))
+    chosen = np.unique(np.linspace(0, len(scenes) - 1, min(SHOWN, len(scenes))).round().astype(int)).tolist()
+    classes = np.array(stages.label_space.classes)
+    return [
+        Example(
+            name=scenes.names[i], tags=classes[stages.tags[i]].tolist(), image=scenes.image(i), labels=labels[i],
+            prediction=predictions[i],
+        )
+        for i in chosen
+    ]  # fmt: skip

@@ -1,0 +1,63 @@
+"""The profile of one's own street pictures (``wsss fit``): the ``camvid`` profile's method, at sizes that fit them."""
+
+from dataclasses import replace
+from typing import Literal
+
+from wsss_lib.data.folder import OwnFolders
+from wsss_lib.experiments.profiles.camvid import CAMVID
+from wsss_lib.experiments.profiles.schema import Profile, Role, Size, Source, only_default
+from wsss_lib.experiments.profiles.toy import TOY
+from wsss_lib.localization.patches import LocalizationConfig
+
+Network = Literal["mobilenet_v2", "small"]
+"""``mobilenet_v2`` starts from ImageNet; ``small`` from nothing, to try things out within minutes."""
+
+_PASSES = 12
+"""How often the segmentation network sees every picture, as in the ``camvid`` profile."""
+
+
+def own_profile(
+    folders: OwnFolders, count: int, shape: Size, *, network: Network = "mobilenet_v2", weights: str = "torchvision",
+    steps: int | None = None,
+) -> Profile:  # fmt: skip
+    """A profile with one role for ``count`` pictures whose typical (width, height) is ``shape``.
+
+    ``weights`` names a file of the weights folder, or ``torchvision``; ``steps`` of the segmentation network are
+    otherwise 12 passes over the pictures, at least 200. The classifier, the rounds and the network learn for as long
+    as in the profile that lends the settings.
+    """
+    model = CAMVID.roles["camvid"] if network == "mobilenet_v2" else TOY.main
+    pretrained = weights if network == "mobilenet_v2" else "none"
+    long_side = max(model.segmentation.input_size)
+    working, fine = (
+        fitted(shape, side) for side in (long_side, 2 * long_side - 1 if pretrained != "none" else long_side)
+    )
+    default = model.variants["default"]
+    if steps is None:
+        steps = max(200, _PASSES * count // model.segmentation.training.batch_size)
+    role = Role(
+        dataset="own",
+        played_by="your own pictures",
+        source=Source(reader="own", label_space=folders.label_space.name, size=shape, own=folders),
+        classifier=replace(model.classifier, weights=pretrained),
+        classifier_per_seed=False,
+        whole=model.whole,
+        patches=model.patches,
+        dense=LocalizationConfig(patch_size=fine, scales=model.dense.scales if model.dense else (1.0,)),
+        superpixels=replace(model.superpixels, reference_pixels=480 * 360),
+        variants=only_default("dense", replace(default.features, size=fine), default.clustering),
+        segmentation=replace(
+            model.segmentation, weights=pretrained, input_size=working, crop_size=working,
+            training=replace(model.segmentation.training, steps=steps),
+        ),
+        clustering_seeds=(0,),
+        segmentation_seeds=(0,),
+    )  # fmt: skip
+    return Profile(name="own", summary="your own pictures", needs_data=False, roles={"own": role})
+
+
+def fitted(shape: Size, long_side: int, step: int = 16) -> Size:
+    """A size in the proportions of ``shape``, its longer side about ``long_side``, both sides step * n + 1."""
+    factor = (long_side - 1) / max(shape)
+    sides = [step * max(1, round(side * factor / step)) + 1 for side in shape]
+    return sides[0], sides[1]
