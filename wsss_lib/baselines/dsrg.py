@@ -22,8 +22,8 @@ Choices, where the publication says nothing or its setting does not fit:
   growing starts from it (the 0.83 above is 0.29 with the published weights). SEC, where nothing grows, keeps them.
 - The published field sends back (1 - Q) times the gradient; ours sends back nothing, as SEC's.
 - The field and its grid: see ``seed_losses``. It runs once per step, for growing and for the boundary loss.
-- Steps: half of ``settings.training.steps`` for growing, half for retraining (published: 8,000 of 20 and 20,000 of 10),
-  each with the whole schedule of ``settings``, so that the system sees as many pictures as our own network does.
+- Steps: those of ``settings`` for growing and again for retraining, each with the whole schedule (published: 8,000 of
+  20 pictures and 20,000 of 10): the network that is measured learns from labels for as long as our own does.
 - Labels for retraining: one scale, without a field (published: three scales with one), restricted to the tags.
 - No scales and no field at test.
 """
@@ -77,7 +77,7 @@ class DsrgConfig:
 
     ``network``: empty for the published head on the backbone of ``settings.network``, or a name in ``NETWORKS``.
     ``crf``: distances in pixels of the network's input. ``grid_stride``: pixels per cell of the finest grid that the
-    losses are taken on. ``retrain``: whether half of the steps learn from the labels that the other half led to.
+    losses are taken on. ``retrain``: whether the network learns on from the labels that growing led to.
     """
 
     network: str = ""
@@ -183,9 +183,6 @@ def dsrg(material: Material, settings: SegmentationConfig, config: DsrgConfig, r
     name = config.network or pyramid_of(settings.network)
     network = material.network(name)
     background = material.label_space.background
-    if config.retrain:
-        half = max(1, settings.training.steps // 2)
-        settings = replace(settings, training=replace(settings.training, steps=half))
 
     def loss(logits: Tensor, cues: Cues) -> Tensor:
         return dsrg_loss(logits, cues, background, config)

@@ -10,8 +10,8 @@ Choices besides those of :mod:`wsss_lib.baselines.figure_ground` and :mod:`wsss_
   lends those with the fewest tags: a class that the Initial network never sees is lost for all three.
 - In a picture with several figures they share the salient pixels by their heat, as several grounds share the others.
   Where a picture without background class has only figures, what is not salient is unknown.
-- The steps of the segmentation settings are divided among the networks, and each one goes on with the weights of the
-  one before it (published: all start from ImageNet, with the full schedule).
+- The Powerful network has the steps of the segmentation settings, as our own, the two before it half of them each, and
+  each one goes on with the weights of the one before it (published: all start from ImageNet, with the full schedule).
 """
 
 from collections.abc import Callable
@@ -48,7 +48,7 @@ class StcConfig:
 
     simple_tags: int = 1
     least: int = 8
-    shares: tuple[float, float, float] = (0.25, 0.25, 0.5)
+    shares: tuple[float, float, float] = (0.5, 0.5, 1.0)
 
     def __post_init__(self) -> None:
         if self.simple_tags < 1 or self.least < 1:
