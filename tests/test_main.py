@@ -61,6 +61,8 @@ def test_run_reads_parameters(monkeypatch: pytest.MonkeyPatch):
         (["run", "05_segmentatoin"], "did you mean '05_segmentation'"),
         (["run", "5", "--set", "rounds"], "'rounds' is not of the form name=value"),
         (["data", "chek", "--data", "."], "did you mean 'check'"),
+        (["data", "fetch", "cityscapes", "--data", "."], "may not be fetched by a program: register"),
+        (["data", "fetch", "--data", "."], "known are camvid, voc2012"),
         (["predict", "--images", ".", "--out", "out", "--build", "no/such/build"], "has no trained network in"),
     ],
 )

@@ -177,18 +177,27 @@ def publish(where: Settings = Where()) -> int:
 
 
 @app.command
-def data(action: tyro.conf.Positional[str], folder: Annotated[Path, tyro.conf.arg(name="data")]) -> int:
-    """Look through a data folder for what is missing, damaged or does not fit.
+def data(
+    action: tyro.conf.Positional[str],
+    names: tyro.conf.Positional[tuple[str, ...]] = (),
+    folder: Annotated[Path, tyro.conf.arg(name="data")] = Path("data"),
+) -> int:
+    """Look through a data folder for what is missing, damaged or does not fit; or fetch what may be fetched.
 
     Args:
-        action: The word "check".
+        action: check, or fetch.
+        names: What to fetch: camvid, voc2012, sbd, mobilenet_v2.
         folder: Folder with the data sets.
     """
     from wsss_lib.data.check import check_data
+    from wsss_lib.data.fetch import fetch
     from wsss_lib.experiments.inputs import data_folder
     from wsss_lib.experiments.names import check_name
 
-    check_name("action on data", action, ["check"])
+    if check_name("action on data", action, ["check", "fetch"]) == "fetch":
+        for name in names or ("",):
+            fetch(name, folder)
+        return 0
     wrong = False
     for finding in check_data(data_folder(folder)):
         print(f"{finding.severity:<8} {finding.dataset}: {finding.message}", flush=True)
