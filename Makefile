@@ -6,6 +6,7 @@ PROFILE ?= toy
 DATA ?=
 WEIGHTS ?=
 BUILD ?=
+SYSTEMS ?=
 WORKERS ?= 2
 
 BIN := .venv/bin
@@ -20,8 +21,8 @@ INSTALLED := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cks
 help:  ## list the targets (this list)
 	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
 
-reproduce: $(INSTALLED)  ## every table and figure, then the verdict (PROFILE=toy, or camvid with DATA=dir WEIGHTS=dir)
-	$(WSSS) reproduce $(WHERE)
+reproduce: $(INSTALLED)  ## every table and figure, then the verdict (PROFILE=toy, or camvid with DATA=dir WEIGHTS=dir; SYSTEMS=none for ours alone)
+	$(WSSS) reproduce $(WHERE)$(if $(SYSTEMS), --systems $(SYSTEMS))
 
 test: lint  ## lint, types, import contract, unit tests, and the notebooks at their smallest size
 	rm -rf build/test && OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive WSSS_PROFILE=smoke WSSS_BUILD="$(CURDIR)/build/test" $(BIN)/pytest -n $(WORKERS) --dist loadscope --nbval-lax --nbval-current-env tests notebooks

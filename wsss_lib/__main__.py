@@ -46,16 +46,18 @@ Settings = Annotated[Where, tyro.conf.arg(name="")]
 
 
 @app.command
-def reproduce(where: Settings = Where(), force: bool = False) -> int:
+def reproduce(where: Settings = Where(), force: bool = False, systems: str | None = None) -> int:
     """Run all notebooks in order and print the verdict.
 
     Args:
         where: Which sizes, and where things are.
         force: Run also those notebooks whose results are fresh.
+        systems: What to compare with: all (unless given), none, names with commas between, or finished: no other
+            system is trained, those that are trained already are shown.
     """
     from wsss_lib.experiments.runner import reproduce as run_all
 
-    run_all(where.places(), force=force)
+    run_all(where.places(), systems=systems, force=force)
     return 0
 
 
@@ -73,7 +75,7 @@ def run(
         notebook: Its number or name: 5, 05 or 05_segmentation.
         where: Which sizes, and where things are.
         force: Run it also if its results are fresh.
-        systems: Systems to compare with, by name with commas between, all or none: short for --set systems=...
+        systems: What to compare with, by name with commas between, all, none or finished: short for --set systems=...
         set_: A parameter of the notebook with its value; may be given several times.
     """
     from wsss_lib.experiments.notebooks import find_notebook

@@ -56,6 +56,13 @@ def test_parameters_that_fit(folder: Path, given: dict):
     assert checked_parameters(folder / "02_cam.ipynb", given) == given
 
 
+def test_parameters_of_several_notebooks_reach_those_that_have_them(folder: Path):
+    notebook = folder / "02_cam.ipynb"
+    assert checked_parameters(notebook, {"rounds": 1, "systems": "none"}, shared=True) == {"rounds": 1}
+    with pytest.raises(SettingsError, match="default 3, got 'many'"):
+        checked_parameters(notebook, {"rounds": "many"}, shared=True)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

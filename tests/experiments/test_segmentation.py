@@ -102,13 +102,32 @@ def test_only_chosen_systems_are_trained(compared):
     pages.measured([experiment.main], systems="keeps_none")
     assert "system: started" in said or not said  # made here, or by a test before
     assert set(pages.measured([experiment.main], systems="keeps_none")["system"]) == {"keeps_none"}
-    assert set(pages.measured([experiment.main], systems="all")["system"]) == {"on_seeds", "keeps_none"}
+    assert set(pages.measured([experiment.main], systems="all")["system"]) == {"ours", "on_seeds", "keeps_none"}
     assert pages.measured([experiment.main], systems="none").empty
-    alone = pages.measured([experiment.main], "networks", systems="keeps_none")
+    alone = pages.measured([experiment.main], systems="keeps_none")
     assert set(alone["system"]) == {"keeps_none"}  # our other networks are not trained for it
-    assert "fcn" in set(pages.measured([experiment.main], "networks", systems="none")["network"])
+    assert "fcn" in set(pages.measured([experiment.main], systems="all")["network"])
     with pytest.raises(SettingsError, match="no system named 'on_seed'; did you mean 'on_seeds'"):
         pages.measured([experiment.main], systems="on_seed")
+
+
+def test_what_is_finished_is_shown_and_nothing_is_trained(finished, open_tiny, tmp_path, monkeypatch):
+    """Of two systems and a network one system is trained already; to ask for the finished ones trains no other."""
+    monkeypatch.setitem(registry.SYSTEMS, "on_seeds", on_seeds)
+    monkeypatch.setitem(registry.SYSTEMS, "keeps_none", on_seeds)
+    role = finished.main.role
+    systems = {"on_seeds": SeedsConfig(), "keeps_none": SeedsConfig(keep=False)}
+    networks = {"fcn": replace(role.segmentation, label_stride=16)}
+    experiment = open_tiny(tmp_path, said := [], role=replace(role, systems=systems, networks=networks))
+    stages = experiment.main
+    assert pages.measured([stages], systems="finished").empty
+    Segmentation(stages=stages, system="on_seeds").artefact()
+    said.clear()
+    assert set(pages.measured([stages], systems="finished")["system"]) == {"on_seeds"}
+    assert "system: started" not in said
+    assert "segmentation: started" not in said
+    assert Segmentation(stages=stages, system="on_seeds").finished
+    assert not Segmentation(stages=stages, network="fcn").finished
 
 
 def test_another_network_has_labels_of_ours_and_predicts(compared):

@@ -19,20 +19,40 @@ from wsss_lib.evaluation.scores import scores, scores_table
 from wsss_lib.evaluation.tags import tag_auc
 from wsss_lib.experiments.files import load_arrays, save_arrays
 from wsss_lib.experiments.pipeline import Experiment, Stages
-from wsss_lib.experiments.segmentation import OURS, Segmentation
+from wsss_lib.experiments.segmentation import OURS, Segmentation, chosen_systems
 from wsss_lib.experiments.store import Artefact
 from wsss_lib.vocabulary import Image, LabelMap, SceneSet
 
 
-def all_scores(experiment: Experiment) -> pd.DataFrame:
-    """Scores of every role, stage, variant, split and seed of a profile; makes what is missing."""
-    return pd.concat([role_scores(stages) for stages in experiment.roles.values()], ignore_index=True)
+def all_scores(experiment: Experiment, systems: str = "all") -> pd.DataFrame:
+    """Scores of every role, stage, variant, split and seed of a profile; makes what is missing.
+
+    ``systems`` as in :func:`compared_scores`.
+    """
+    return pd.concat([role_scores(stages, systems) for stages in experiment.roles.values()], ignore_index=True)
 
 
-def role_scores(stages: Stages) -> pd.DataFrame:
+def role_scores(stages: Stages, systems: str = "all") -> pd.DataFrame:
     """Scores of one role: seeds, rounds, segmentation, other networks and systems, reference rows."""
-    parts = (seed_scores, round_scores, segmentation_scores, other_network_scores, system_scores, reference_scores)
+    parts = (
+        seed_scores,
+        round_scores,
+        segmentation_scores,
+        partial(compared_scores, systems=systems),
+        reference_scores,
+    )
     return pd.concat([part(stages) for part in parts], ignore_index=True)
+
+
+def compared_scores(stages: Stages, systems: str = "all") -> pd.DataFrame:
+    """Other networks and systems, by ``chosen_systems``.
+
+    With ``"finished"`` networks that are trained already, too. Whoever names systems, or none, wants these alone: other
+    networks, minutes to hours of other trainings, are then left out.
+    """
+    more = systems in ("all", "finished")
+    networks = other_network_scores(stages, finished=systems == "finished") if more else pd.DataFrame()
+    return pd.concat([networks, system_scores(stages, chosen_systems(stages, systems))], ignore_index=True)
 
 
 SEED_STAGES = {"whole": "seeds_whole", "patches": "seeds_patch", "dense": "seeds_dense"}
@@ -94,15 +114,14 @@ def segmentation_scores(stages: Stages) -> pd.DataFrame:
     return _network_scores([Segmentation(stages=stages, seed=seed) for seed in stages.role.segmentation_seeds])
 
 
-def other_network_scores(stages: Stages) -> pd.DataFrame:
-    """Other segmentation networks, trained on the same labels (Table 9)."""
-    return _network_scores(
-        [
-            Segmentation(stages=stages, seed=seed, network=network)
-            for network in stages.role.networks
-            for seed in stages.role.compared_seeds
-        ]
-    )
+def other_network_scores(stages: Stages, *, finished: bool = False) -> pd.DataFrame:
+    """Other segmentation networks, trained on the same labels (Table 9); or those alone that are trained already."""
+    runs = [
+        Segmentation(stages=stages, seed=seed, network=network)
+        for network in stages.role.networks
+        for seed in stages.role.compared_seeds
+    ]
+    return _network_scores([run for run in runs if run.finished or not finished])
 
 
 def system_scores(stages: Stages, systems: Collection[str] | None = None) -> pd.DataFrame:

@@ -28,13 +28,18 @@ def find_notebook(name: str, folder: Path = NOTEBOOKS) -> Path:
     return by_name[check_name("notebook", name.removesuffix(".ipynb"), by_name)]
 
 
-def checked_parameters(notebook: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """``parameters`` as the notebook expects them: known names, and values of the type of their defaults."""
+def checked_parameters(notebook: Path, parameters: Mapping[str, Any], *, shared: bool = False) -> dict[str, Any]:
+    """``parameters`` as the notebook expects them: known names, and values of the type of their defaults.
+
+    Parameters that are ``shared`` by several notebooks need not be known to this one, and are then left out.
+    """
     if not parameters:
         return {}
     import papermill
 
     known = papermill.inspect_notebook(str(notebook))
+    if shared:
+        parameters = {name: value for name, value in parameters.items() if name in known}
     for name, value in parameters.items():
         check_name(f"parameter of {notebook.stem}", name, known)
         default = ast.literal_eval(known[name]["default"])

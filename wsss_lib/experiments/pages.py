@@ -18,12 +18,11 @@ from wsss_lib.data.disk import write_whole
 from wsss_lib.experiments.files import writing
 from wsss_lib.experiments.measure import (
     all_scores,
-    other_network_scores,
+    compared_scores,
     reference_scores,
     round_scores,
     seed_scores,
     segmentation_scores,
-    system_scores,
     tag_agreement,
 )
 from wsss_lib.experiments.names import check_name
@@ -41,7 +40,6 @@ PARTS: dict[str, Callable[[Stages], pd.DataFrame]] = {
     "seeds": seed_scores,
     "rounds": round_scores,
     "segmentation": segmentation_scores,
-    "networks": other_network_scores,
     "reference": reference_scores,
 }
 """What can be measured on a role, by name."""
@@ -67,30 +65,27 @@ def playing(experiment: Experiment, dataset: str) -> list[Stages]:
     return [stages for name, stages in experiment.roles.items() if name == dataset]
 
 
-def measured(roles: Sequence[Stages], *parts: str, systems: str = "none") -> pd.DataFrame:
+def measured(roles: Sequence[Stages], *parts: str, systems: str | None = None) -> pd.DataFrame:
     """Tidy scores of some ``PARTS`` of some roles, one row per number; without roles a table without rows.
 
-    ``systems`` adds those that the paper compares with: ``"all"``, ``"none"``, or names separated by commas. Whoever
-    names some wants these alone: the part ``networks``, minutes to hours of other trainings, is then left out.
+    ``systems`` adds the other networks and systems that it chooses: ``"all"``, ``"none"``, ``"finished"``
+    (what is trained already), or names of systems separated by commas. ``SettingsError`` for a name that no role knows.
     """
-    alone = systems not in ("all", "none")
-    functions = [PARTS[check_name("part", part, PARTS)] for part in parts if not (alone and part == "networks")]
+    functions = [PARTS[check_name("part", part, PARTS)] for part in parts]
     frames = [function(stages) for stages in roles for function in functions]
-    frames += [system_scores(stages, chosen) for stages, chosen in _chosen_systems(roles, systems)]
+    if systems is not None:
+        check_systems(roles, systems)
+        frames += [compared_scores(stages, systems) for stages in roles]
     kept = [frame for frame in frames if len(frame)]
     return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=list(SCORE_COLUMNS))
 
 
-def _chosen_systems(roles: Sequence[Stages], systems: str) -> list[tuple[Stages, list[str]]]:
-    """For every role those of the wanted systems that it has settings for; a name that no role knows is refused."""
-    if systems == "none":
-        return []
-    known = sorted({name for stages in roles for name in stages.role.systems})
-    named = [name.strip() for name in systems.split(",")]
-    wanted = known if systems == "all" else named
-    for name in wanted:
-        check_name("system", name, known)
-    return [(stages, [name for name in stages.role.systems if name in wanted]) for stages in roles]
+def check_systems(roles: Sequence[Stages], systems: str) -> None:
+    """Refuse what is neither one of the words of :func:`measured` nor names that some role has settings for."""
+    if systems not in ("all", "none", "finished") and roles:
+        known = sorted({name for stages in roles for name in stages.role.systems})
+        for name in systems.split(","):
+            check_name("system", name.strip(), known)
 
 
 def table(experiment: Experiment, scores: pd.DataFrame, number: int) -> Table:
@@ -226,9 +221,13 @@ class Verdict:
         return f"{self.cast}\n\n{verdict_markdown(self.frame)}"
 
 
-def scores(experiment: Experiment) -> pd.DataFrame:
-    """Every score of the profile, also written as ``scores.csv``: the one source of the verdict."""
-    found = all_scores(experiment)
+def scores(experiment: Experiment, systems: str = "all") -> pd.DataFrame:
+    """Every score of the profile, also written as ``scores.csv``: the one source of the verdict.
+
+    ``systems`` as in :func:`measured`.
+    """
+    check_systems(list(experiment.roles.values()), systems)
+    found = all_scores(experiment, systems)
     text = found.to_csv(index=False, float_format="%.4f", lineterminator="\n")
     write_whole(experiment.places.tables / "scores.csv", text.encode())
     return found

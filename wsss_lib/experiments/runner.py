@@ -75,9 +75,16 @@ class Job:
         return reason or ("" if self.file(".ipynb").exists() else "its executed copy is gone")
 
 
-def reproduce(places: Places, *, force: bool = False, report: Report = _SAY, folder: Path = NOTEBOOKS) -> None:
-    """Run all notebooks in order, those that are not fresh, and end with the verdict that they wrote."""
-    run_notebooks(all_notebooks(folder), places, force=force, report=report)
+def reproduce(
+    places: Places, *, systems: str | None = None, force: bool = False, report: Report = _SAY,
+    folder: Path = NOTEBOOKS,
+) -> None:  # fmt: skip
+    """Run all notebooks in order, those that are not fresh, and end with the verdict that they wrote.
+
+    ``systems`` is given to the notebooks that have such a parameter.
+    """
+    given = {} if systems is None else {"systems": systems}
+    run_notebooks(all_notebooks(folder), places, parameters=given, shared=True, force=force, report=report)
     verdict = next((places.tables / name for name in _VERDICTS if (places.tables / name).exists()), None)
     report("\n" + verdict.read_text(encoding="utf-8") if verdict else f"no verdict was written to {places.tables}")
 
@@ -87,17 +94,22 @@ def run_notebooks(
     places: Places,
     *,
     parameters: Mapping[str, Any] | None = None,
+    shared: bool = False,
     timeout: float | None = None,
     force: bool = False,
     report: Report = _SAY,
 ) -> None:
     """Run the given notebooks in order, those that are not fresh (or all, with ``force``).
 
-    ``timeout`` is the limit of a cell in seconds (default: ten times what the notebook promises). ``NotebookError`` at
+    Every notebook gets the ``parameters``, or, if they are ``shared``, those of them that it has. ``timeout`` is the
+    limit of a cell in seconds (default: ten times what the notebook promises). ``NotebookError`` at
     the first that fails, ``SettingsError`` for an unknown parameter, before anything has started.
     """
     given = parameters or {}
-    jobs = [Job(notebook=path, places=places, parameters=checked_parameters(path, given)) for path in notebooks]
+    jobs = [
+        Job(notebook=path, places=places, parameters=checked_parameters(path, given, shared=shared))
+        for path in notebooks
+    ]
     promised = {job.name: 60 * (expected_minutes(job.notebook, places.profile) or 0.0) for job in jobs}
     expected = f"at most about {in_words(sum(promised.values()))}" if any(promised.values()) else "time not known"
     report(f"profile {places.profile}, notebooks: {len(jobs)}, {expected}; results go to {places.folder}")

@@ -17,7 +17,7 @@ from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save
 from wsss_lib.experiments.inputs import read_flow
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.pipeline import Stages, start_values
-from wsss_lib.experiments.store import Artefact
+from wsss_lib.experiments.store import Artefact, NotMadeError
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network
 from wsss_lib.segmentation.predict import Segmenter, load_segmenter, save_segmenter
 from wsss_lib.segmentation.training import SegmentationConfig, train_segmentation
@@ -26,6 +26,26 @@ from wsss_lib.vocabulary import LabelMap
 OURS = "ours"
 PAPER_NETWORK = "deeplab_largefov"
 """The paper's name of its default network, and of the one that carries its head on another backbone here."""
+
+
+def chosen_systems(stages: Stages, wanted: str) -> list[str]:
+    """Those systems of a role that ``wanted`` means: ``"all"``, ``"none"``, ``"finished"`` (trained already, with every
+    seed), or names separated by commas, of which a role may have settings for some only.
+    """
+    every = list(stages.role.systems)
+    match wanted:
+        case "all":
+            return every
+        case "none":
+            return []
+        case "finished":
+            runs = {
+                name: [Segmentation(stages=stages, system=name, seed=seed) for seed in stages.role.compared_seeds]
+                for name in every
+            }
+            return [name for name in every if all(run.finished for run in runs[name])]
+    named = [name.strip() for name in wanted.split(",")]
+    return [name for name in every if name in named]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +76,16 @@ class Segmentation:
     def artefact(self) -> Artefact:
         """The trained network with its losses, and the label maps it learnt from where they are the system's own."""
         return self._ours() if self.system == OURS else self._baseline()
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is trained already; makes nothing."""
+        try:
+            with self.stages.experiment.store.looking():
+                self.artefact()
+        except NotMadeError:
+            return False
+        return True
 
     def losses(self) -> Mapping[str, list[float]]:
         """Losses of every training of the system, by name; ours has one."""

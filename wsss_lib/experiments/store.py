@@ -15,7 +15,8 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,15 @@ import numpy as np
 from wsss_lib.experiments.files import load_json, save_json, writing
 from wsss_lib.experiments.lock import lock
 from wsss_lib.experiments.provenance import Stopwatch, peak_memory_mb, provenance
-from wsss_lib.vocabulary import SettingsError
+from wsss_lib.vocabulary import SettingsError, WsssError
 
 RECORD = "record.json"
 PARTIAL = ".partial"
 _KEY_LENGTH = 16  # hexadecimal digits: 64 bits, no collision among any number of artefacts a disk can hold
+
+
+class NotMadeError(WsssError):
+    """A stage that was to be looked up, not made, and is not there."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +66,16 @@ class Store:
         self.root = Path(root).resolve()
         self.used: list[Artefact] = []
         self._report = report
+        self._making = True
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Inside, nothing is made: a stage that is not there raises ``NotMadeError``."""
+        before, self._making = self._making, False
+        try:
+            yield
+        finally:
+            self._making = before
 
     def artefact(
         self,
@@ -77,6 +92,8 @@ class Store:
         """
         artefact = self.address(stage, params=params, inputs=inputs)
         if not artefact.complete:
+            if not self._making:
+                raise NotMadeError(f"{stage} has not been made yet")
             with writing(self.root), self._lock(artefact):
                 if not artefact.complete:  # another process may have made it while this one waited
                     self._make(artefact, params=params, inputs=inputs, make=make)
