@@ -116,7 +116,7 @@ def test_every_comparison_runs(scenes):
     """On small things: that it runs and measures something, not how fast."""
     image = scenes.image(0)
     comparisons = [
-        superpixel_rows(scenes, repeats=1),
+        superpixel_rows(scenes, full_size=(64, 48), repeats=1),
         pooling_rows(channels=4, grid=(9, 12), blocks=(4, 6), repeats=1),
         cam_rows(image, CPU, backbone="small", side=17, repeats=1),
         training_rows(CPU, steps=1, repeats=1),
@@ -124,7 +124,7 @@ def test_every_comparison_runs(scenes):
         toy_rows(count=1, repeats=1),
     ]
     found = [row for rows in comparisons for row in rows]
-    assert len(found) == 9
+    assert len(found) == 10
     assert all(isinstance(row, Row) and np.isfinite(row.value) for row in found)
     assert all(row.value > 0 for row in found if row.unit in ("times", "pictures"))
 
