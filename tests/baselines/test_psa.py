@@ -170,9 +170,9 @@ def test_the_walk_is_as_long_in_pixels_on_coarser_grids(config):
     assert [replace(config, stride=stride).steps_on_grid for stride in (4, 8, 16)] == [256, 256, 64]
 
 
-def test_the_walk_is_halved_until_it_keeps_what_is_sure(material, config, run, affinity, monkeypatch):
-    """A walk that loses 1 % of the sure cells per step: of 16, 8 and 4 steps, 4 are the first to keep 95 %."""
-    monkeypatch.setattr("wsss_lib.baselines.psa.kept_by_the_walk", lambda _, walked: 1 - 0.01 * walked[0])
+def test_the_walk_is_halved_until_it_keeps_what_one_step_keeps(material, config, run, affinity, monkeypatch):
+    """One step keeps 79 %, every further one costs 1 %: of 16, 8 and 4 steps, 4 are the first to keep 0.95 of that."""
+    monkeypatch.setattr("wsss_lib.baselines.psa.kept_by_the_walk", lambda _, walked: 0.8 - 0.01 * walked[0])
     monkeypatch.setattr("wsss_lib.baselines.psa.on_cells", lambda walked, *_: walked)
     monkeypatch.setattr("wsss_lib.baselines.psa.walk_labels", lambda *given: given[4].walk_steps)
     given = affinity, material, SIZE, [torch.zeros(9, 9)] * 4
@@ -180,7 +180,8 @@ def test_the_walk_is_halved_until_it_keeps_what_is_sure(material, config, run, a
     def steps(minimum):
         return shortened(*given, replace(config, walk_steps=16, minimum_kept=minimum), run).walk_steps
 
-    assert [steps(minimum) for minimum in (0.0, 0.84, 0.85, 0.95, 0.999)] == [16, 16, 8, 4, 1]
+    assert [steps(minimum) for minimum in (0.0, 0.8, 0.9, 0.95, 0.999)] == [16, 16, 8, 4, 1]
+    assert shortened(*given, replace(config, walk_steps=0, minimum_kept=0.9), run).walk_steps == 0
 
 
 def test_a_walk_without_affinities_is_shortened(material, config, run, affinity, true_map):

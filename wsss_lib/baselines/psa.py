@@ -15,11 +15,12 @@ Further choices. The CRF runs on the affinity grid, or one of several times its 
 ``crf_cells``, with the picture averaged over the cells and both spatial deviations divided by the grid's stride. Cells
 lie on every stride-th pixel and average the pixels around them, so heat, labels and features are of the same places.
 Whole mirrored pictures are learnt from, not crops of random scale and colour. The walk is the published one in cells up
-to stride 8, and has 256 (8 / stride)^2 steps on coarser grids: it reaches equally far in pixels. Where that walk would
-overturn too many of the cells that the CRF was sure of (``minimum_kept``; a network that learnt for a hundred steps
-instead of ten thousand has poor affinities), it is halved until it does not: no label decides. Published momentum is
-0 by an oversight (spec. 1.2) at learning rate 0.1; with momentum 0.9 a tenth of that rate is the same. The walk's
-labels are not refined by a CRF at full size before training. Labels per superpixel are an option, off as published.
+to stride 8, and has 256 (8 / stride)^2 steps on coarser grids: it reaches equally far in pixels. Where that walk
+overturns many of the cells that the CRF was sure of (a network that learnt for a hundred steps instead of ten thousand
+has poor affinities), it is halved until it keeps ``minimum_kept`` of what a single step keeps: no label decides.
+Published momentum is 0 by an oversight (spec. 1.2) at learning rate 0.1; with momentum 0.9 a tenth of that rate is the
+same. The walk's labels are not refined by a CRF at full size before training. Labels per superpixel are an option, off
+as published.
 """
 
 from dataclasses import dataclass, field, replace
@@ -63,7 +64,8 @@ class PsaConfig:
 
     ``stride`` is of the affinity grid in pixels of the segmentation settings' ``input_size``; ``radius`` in cells.
     ``crf`` is for the full-sized picture. ``alphas`` are the exponents of the background in the two CRFs and the walk.
-    ``minimum_kept``: share of the sure cells that the walk has to leave as they are; with 0 it keeps its length.
+    ``minimum_kept``: of the sure cells that a walk of one step leaves as they are, the share that the whole walk has to
+    leave as well; with 0 it keeps its length.
     ``per_region`` gives every superpixel the tag with the largest mean score, instead of every pixel its own.
     """
 
@@ -185,17 +187,23 @@ def psa(material: Material, settings: SegmentationConfig, config: PsaConfig, run
 def shortened(
     network: AffinityNetwork, material: Material, size: tuple[int, int], sure: list[Tensor], config: PsaConfig, run: Run
 ) -> PsaConfig:
-    """The settings with the walk halved until it keeps ``minimum_kept`` of the sure cells of the watched pictures, or
-    has a single step.
+    """The settings with the walk halved until it keeps ``minimum_kept`` of what a single step keeps of the sure cells.
+
+    A step alone keeps less than all: the sure cells come from a CRF, which the walk knows nothing of.
     """
     watched = range(0, len(material), max(1, len(material) // WATCHED))
-    while True:
-        walked = [on_cells(walk_labels(network, material, i, size, config, run), size, config.stride) for i in watched]
-        kept = kept_by_the_walk([sure[i] for i in watched], walked)
-        run.report(f"walks of {config.steps_on_grid} steps keep {kept:.0%} of the sure cells (mean over classes)")
-        if kept >= config.minimum_kept or config.walk_steps <= 1:
-            return config
-        config = replace(config, walk_steps=config.walk_steps // 2)
+
+    def kept(steps: int) -> float:
+        fitted = replace(config, walk_steps=steps)
+        walked = [on_cells(walk_labels(network, material, i, size, fitted, run), size, config.stride) for i in watched]
+        share = kept_by_the_walk([sure[i] for i in watched], walked)
+        run.report(f"walks of {fitted.steps_on_grid} steps keep {share:.0%} of the sure cells (mean over classes)")
+        return share
+
+    steps, least = config.walk_steps, config.minimum_kept * kept(1)
+    while steps > 1 and kept(steps) < least:
+        steps //= 2
+    return replace(config, walk_steps=steps)
 
 
 def on_cells(label_map: LabelMap, size: tuple[int, int], stride: int) -> Tensor:
