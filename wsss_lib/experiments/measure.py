@@ -17,6 +17,7 @@ from wsss_lib.evaluation.confusion import ConfusionMatrix, confusion_matrix
 from wsss_lib.evaluation.references import constant_matrix, fit_table, label_histogram, predict_table
 from wsss_lib.evaluation.scores import scores, scores_table
 from wsss_lib.evaluation.tags import tag_auc
+from wsss_lib.experiments.code import code_of
 from wsss_lib.experiments.files import load_arrays, save_arrays
 from wsss_lib.experiments.pipeline import Experiment, Stages
 from wsss_lib.experiments.segmentation import OURS, Segmentation, chosen_systems
@@ -246,7 +247,8 @@ def _kept_confusion(
         save_arrays(folder / "confusion.npz", {"matrix": confusion_matrix(pairs, len(stages.label_space))})
 
     inputs = {"source": source, "labels": scenes.fingerprint}
-    measured = stages.experiment.store.artefact("confusion", params={"of": what}, inputs=inputs, make=make)
+    params = {"of": what, "code": code_of("confusion", make)}
+    measured = stages.experiment.store.artefact("confusion", params=params, inputs=inputs, make=make)
     return load_arrays(measured.folder / "confusion.npz")["matrix"]
 
 

@@ -32,6 +32,7 @@ from wsss_lib.clustering.rounds import Certainty, Labels, cluster
 from wsss_lib.clustering.seeds import choose_seeds
 from wsss_lib.data.pictures import fingerprint_of_files
 from wsss_lib.experiments.class_maps import ClassMaps
+from wsss_lib.experiments.code import code_of
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
 from wsss_lib.experiments.inputs import read_scenes, read_simple
 from wsss_lib.experiments.places import Places
@@ -322,10 +323,10 @@ class Stages:
     def artefact(
         self, stage: str, params: Mapping[str, Any], inputs: Mapping[str, Artefact | str], make: Callable[[Path], None]
     ) -> Artefact:
-        """An artefact of this role; what it is computed with is one of its parameters."""
-        precision = {"compute": self.compute.describe()}
+        """An artefact of this role; what it is computed with, and by which code, are parameters of it."""
+        made = {"compute": self.compute.describe(), "code": code_of(stage, make, str(params.get("system", "")))}
         return self.experiment.store.artefact(
-            stage, params={"dataset": self.role.dataset, **params, **precision}, inputs=inputs, make=make
+            stage, params={"dataset": self.role.dataset, **params, **made}, inputs=inputs, make=make
         )
 
     def progress(self, what: str) -> Callable[[str], None]:

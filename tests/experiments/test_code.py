@@ -1,0 +1,86 @@
+"""The code behind a stage: what counts, what does not, and how far a change reaches."""
+
+import pytest
+
+from wsss_lib.baselines.registry import SYSTEMS
+from wsss_lib.experiments import code
+from wsss_lib.experiments.code import MADE_BY, code_of, file_of, imports_of, reached, statements
+from wsss_lib.vocabulary import SettingsError
+
+
+def make():
+    """Stands for the function that makes a stage."""
+
+
+def closure(stage):
+    return reached(tuple(f"wsss_lib.{module}" for module in MADE_BY[stage]))
+
+
+def test_words_and_layout_do_not_count_but_every_number_does(tmp_path):
+    versions = {
+        "as it is": '"""Words."""\n\n\ndef f(x):\n    """More words."""\n    return 2 * x  # twice\n',
+        "other words": "def f(x): return (2 *\n x)\n",
+        "another number": "def f(x):\n    return 3 * x\n",
+        "another sign": "def f(x):\n    return 2 + x\n",
+    }
+    found = {}
+    for name, text in versions.items():
+        (tmp_path / f"{name}.py").write_text(text)
+        found[name] = statements(tmp_path / f"{name}.py")
+    assert found["as it is"] == found["other words"]
+    assert len(set(found.values())) == 3
+
+
+def test_a_string_that_is_no_docstring_counts(tmp_path):
+    for name, text in (("a", 'x = "one"\n'), ("b", 'x = "two"\n')):
+        (tmp_path / f"{name}.py").write_text(text)
+    assert statements(tmp_path / "a.py") != statements(tmp_path / "b.py")
+
+
+def test_imports_are_found_in_every_form(tmp_path):
+    (tmp_path / "x.py").write_text(
+        "import numpy\nimport wsss_lib.data.disk\nfrom wsss_lib.data import camvid\n"
+        "from wsss_lib.training.loop import train\n\n\ndef f():\n    from wsss_lib.regions.flow import flow_between\n"
+    )
+    names = {"data", "data.disk", "data.camvid", "training.loop", "regions.flow"}
+    assert set(imports_of(tmp_path / "x.py")) == {f"wsss_lib.{name}" for name in names}
+
+
+def test_modules_are_reached_however_far_away():
+    """The rounds use the centre loss and, through the features, the backbones; no stage uses what draws."""
+    assert {"wsss_lib.clustering.center_loss", "wsss_lib.classification.backbones"} <= closure("clustering")
+    assert "wsss_lib.clustering.center_loss" not in closure("classifier") | closure("segmentation")
+    for stage in MADE_BY:
+        assert not any(".reporting" in name or ".experiments" in name for name in closure(stage))
+
+
+def test_a_change_reaches_the_stages_that_use_it_and_no_other(monkeypatch):
+    stages = [*MADE_BY, *(f"system {name}" for name in SYSTEMS)]
+
+    def codes():
+        return {name: code_of(name.split()[0], make, name.partition(" ")[2]) for name in stages}
+
+    before, known = codes(), statements
+    changed = file_of("wsss_lib.clustering.center_loss")
+    monkeypatch.setattr(code, "statements", lambda file: known(file) + ("changed" if file == changed else ""))
+    after = codes()
+    assert [name for name in stages if before[name] != after[name]] == ["clustering", "system mcof"]
+
+
+def test_the_version_of_a_library_counts(monkeypatch):
+    before = code_of("superpixels", make)
+    monkeypatch.setattr(code, "_versions", lambda: "torch 99")
+    assert code_of("superpixels", make) != before
+
+
+def test_the_function_that_calls_the_modules_counts():
+    def other():
+        return 1
+
+    assert code_of("superpixels", make) != code_of("superpixels", other)
+
+
+def test_every_stage_of_a_run_is_known(finished):
+    assert {artefact.stage for artefact in finished.store.contents()} <= {*MADE_BY, "system"}
+    with pytest.raises(SettingsError, match="nothing says which code makes the stage 'dreams'"):
+        code_of("dreams", make)
