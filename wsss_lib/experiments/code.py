@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import wsss_lib
+from wsss_lib.baselines.registry import SYSTEMS
 from wsss_lib.vocabulary import SettingsError
 
 PACKAGE = Path(wsss_lib.__file__).parent
@@ -42,14 +43,16 @@ MADE_BY: dict[str, tuple[str, ...]] = {
 def code_of(stage: str, make: Callable[..., object], system: str = "") -> str:
     """16 hexadecimal digits for the code behind a stage: ``make``, which calls the modules, and these.
 
-    ``SettingsError`` for a stage that nothing is known of.
+    ``system`` names a system of the comparison. ``SettingsError`` for a stage that nothing is known of.
     """
-    modules = (f"baselines.{system}",) if system else MADE_BY.get(stage)
-    if modules is None:
+    if stage not in MADE_BY and not system:
         raise SettingsError(f"nothing says which code makes the stage {stage!r}; add it to MADE_BY")
-    caller = ast.parse(textwrap.dedent(inspect.getsource(make)))
-    digest = hashlib.sha256(f"{_versions()}\n{without_words(caller)}\n".encode())
-    for name in sorted(reached(tuple(f"wsss_lib.{module}" for module in modules))):
+    callers = [make, SYSTEMS[system]] if system else [make]
+    modules = [SYSTEMS[system].__module__] if system else [f"wsss_lib.{module}" for module in MADE_BY[stage]]
+    digest = hashlib.sha256(_versions().encode())
+    for caller in callers:
+        digest.update(without_words(ast.parse(textwrap.dedent(inspect.getsource(caller)))).encode())
+    for name in sorted(reached(tuple(module for module in modules if module.startswith("wsss_lib.")))):
         digest.update(f"{name}\n{statements(file_of(name))}\n".encode())
     return digest.hexdigest()[:16]
 
