@@ -200,6 +200,7 @@ def test_weights_become_safetensors(server: Server, offered, tmp_path: Path) -> 
         tarred(entry("../evil")),
         tarred(entry("ok"), entry("/abs/evil")),
     ],
+    ids=["zip above", "zip absolute", "zip through", "zip drive", "tar above", "tar absolute"],
 )
 def test_an_archive_that_leads_elsewhere_is_refused(server: Server, offered, tmp_path: Path, content: bytes) -> None:
     server.files["evil"] = content
@@ -232,7 +233,7 @@ def test_an_archive_that_blows_up_is_refused(server: Server, offered, tmp_path: 
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 20_000
 
 
-@pytest.mark.parametrize("content", [b"no archive", GOOD[:100], b""])
+@pytest.mark.parametrize("content", [b"no archive", GOOD[:100], b""], ids=["none", "broken off", "empty"])
 def test_a_damaged_archive_is_removed(server: Server, offered, tmp_path: Path, content: bytes) -> None:
     server.files["bad"] = content
     offered(f"{server.url}/bad")
