@@ -6,6 +6,7 @@ The result is a folder: ``network.safetensors`` and ``network.json`` (for ``wsss
 
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def fit(
     classes: Sequence[str] = (),
     network: Network = "mobilenet_v2",
     steps: int | None = None,
-    report: Callable[[str], None] = print,
+    report: Callable[[str], None] = partial(print, flush=True),
 ) -> Path:
     """Train on one's own pictures; returns ``out``.
 
