@@ -26,6 +26,7 @@ from wsss_lib.reporting.report import Example, report_page
 from wsss_lib.vocabulary import DataError, LabelMap
 
 MODEL_FILES = ("network.safetensors", "network.json")
+_SAY = partial(print, flush=True)
 SHOWN = 8
 """Training pictures in the report."""
 
@@ -41,7 +42,7 @@ def fit(
     classes: Sequence[str] = (),
     network: Network = "mobilenet_v2",
     steps: int | None = None,
-    report: Callable[[str], None] = partial(print, flush=True),
+    report: Callable[[str], None] = _SAY,
 ) -> Path:
     """Train on one's own pictures; returns ``out``.
 
