@@ -234,7 +234,7 @@ def test_variants_and_seeds_share_one_array_of_features(finished):
     """On CamVid it has 0.9 GB, and a run asks for it six times."""
     stages = finished.main
     assert stages.features("default").array is stages.features("no_center_loss").array
-    assert stages.class_maps("dense").arrays() is stages.class_maps("dense").arrays()
+    assert stages.class_maps("dense").arrays is stages.class_maps("dense").arrays
 
 
 def test_variants_share_what_they_have_in_common(finished):

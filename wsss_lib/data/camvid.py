@@ -26,10 +26,10 @@ from wsss_lib.data.pictures import (
     Size,
     check_sizes,
     fingerprint_of_files,
+    image_reader,
     open_picture,
     read_image,
     read_label_map,
-    resize_image,
     resize_label_map,
 )
 from wsss_lib.data.tags import tag_table
@@ -96,7 +96,7 @@ def camvid(root: Path, split: str, *, size: Size | None = (480, 360), minimum_ta
         label_space=CAMVID,
         split=split,
         names=tuple(pictures),
-        image=partial(_scaled_image, files, size),
+        image=image_reader(files, size),
         label_map=label_map,
         tags=None if label_map is None else tag_table(label_map, len(files), len(CAMVID), minimum_tag_share),
         fingerprint=fingerprint_of_files([*files, *label_files], size, minimum_tag_share),
@@ -215,11 +215,6 @@ def _listed_stems(path: Path) -> list[str] | None:
         raise DataError(f"the list {path} cannot be read ({error}); {HOW_TO_GET}") from None
     # PureWindowsPath splits at both kinds of slashes.
     return [PureWindowsPath(line.split()[0]).stem for line in lines if line.strip()]
-
-
-def _scaled_image(files: Sequence[Path], size: Size | None, index: int) -> Image:
-    image = read_image(files[index])
-    return image if size is None else resize_image(image, size)
 
 
 def _scaled_label_map(files: Sequence[Path], size: Size | None, index: int) -> LabelMap:

@@ -24,10 +24,8 @@ from wsss_lib.data.pictures import (
     check_sizes,
     fingerprint_of_files,
     image_reader,
-    read_image,
     read_index_map,
     read_label_map,
-    resize_image,
     resize_label_map,
 )
 from wsss_lib.data.tags import tag_table
@@ -64,7 +62,7 @@ def cityscapes(root: Path, split: str, *, size: Size | None = None, minimum_tag_
         label_space=CITYSCAPES,
         split=split,
         names=tuple(pictures),
-        image=_reader(files, size),
+        image=image_reader(files, size),
         label_map=label_map,
         tags=None if label_map is None else tag_table(label_map, len(files), len(CITYSCAPES), minimum_tag_share),
         fingerprint=fingerprint_of_files([*files, *label_files], size, minimum_tag_share),
@@ -156,7 +154,7 @@ def next_frames(
             f"({few(missing)}); unpack leftImg8bit_sequence_trainvaltest.zip again, or remove the folder to go on "
             "without sequences"
         )
-    return _reader(files, size)
+    return image_reader(files, size)
 
 
 def _following(frame: str) -> str:
@@ -171,14 +169,6 @@ def _table_of_ids() -> np.ndarray:
 
 
 _TRAIN_ID_OF_ID = _table_of_ids()
-
-
-def _reader(files: Sequence[Path], size: Size | None) -> Callable[[int], Image]:
-    return image_reader(files) if size is None else partial(_scaled_image, files, size)
-
-
-def _scaled_image(files: Sequence[Path], size: Size, index: int) -> Image:
-    return resize_image(read_image(files[index]), size)
 
 
 def _scaled_label_map(files: Sequence[Path], size: Size | None, index: int) -> LabelMap:

@@ -44,9 +44,11 @@ def read_image(path: Path) -> Image:
         return np.array(_to_rgb(_upright(picture), path), dtype=np.uint8)
 
 
-def image_reader(paths: Sequence[Path]) -> Callable[[int], Image]:
-    """Reads picture ``i`` of the files on every call; unlike a lambda it can be sent to another process."""
-    return partial(_read_one, tuple(paths))
+def image_reader(paths: Sequence[Path], size: Size | None = None) -> Callable[[int], Image]:
+    """Reads picture ``i`` of the files, at ``size`` if one is given, on every call; unlike a lambda it can be sent to
+    another process.
+    """
+    return partial(_read_one, tuple(paths), size)
 
 
 def read_label_map(
@@ -195,8 +197,9 @@ def content_digest(path: Path) -> bytes:
         raise DataError(f"{path} cannot be read ({error.strerror}); restore the file") from None
 
 
-def _read_one(paths: Sequence[Path], index: int) -> Image:
-    return read_image(paths[index])
+def _read_one(paths: Sequence[Path], size: Size | None, index: int) -> Image:
+    image = read_image(paths[index])
+    return image if size is None else resize_image(image, size)
 
 
 def _upright(picture: Pillow.Image) -> Pillow.Image:

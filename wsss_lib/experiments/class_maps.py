@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,8 +56,9 @@ class ClassMaps:
         inputs = {"classifier": stages.classifier_artefact(self.seed), "pictures": scenes.fingerprint}
         return stages.artefact("class_maps", {"config": config}, inputs, make)
 
+    @cached_property
     def arrays(self) -> Float[np.ndarray, "picture simple rows columns"]:
-        """The raw maps, float16, in memory once."""
+        """The raw maps, float16, in memory once; systems ask for heat at every step, so the store is asked once."""
         return self.stages.array(self.artefact().folder / "maps.npy")
 
     def heat(self, index: int, kind: Heat, tags: Tags | None = None) -> Float[Tensor, "class rows columns"]:
@@ -65,7 +67,7 @@ class ClassMaps:
         bias = stages.classifier(self.seed).linear.bias
         assert bias is not None
         return heat_maps(
-            torch.from_numpy(self.arrays()[index].astype(np.float32)), bias.detach().cpu(),
+            torch.from_numpy(self.arrays[index].astype(np.float32)), bias.detach().cpu(),
             self._tags(index) if tags is None else tags, targets=stages.pictures.targets,
             activation=stages.role.classifier.activation, heat=kind, background=stages.label_space.background,
         )  # fmt: skip
