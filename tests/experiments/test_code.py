@@ -58,7 +58,7 @@ def test_a_change_reaches_the_stages_that_use_it_and_no_other(monkeypatch):
     stages = [*MADE_BY, *(f"system {name}" for name in SYSTEMS)]
 
     def codes():
-        return {name: code_of(name.split()[0], make, name.partition(" ")[2]) for name in stages}
+        return {name: code_of(name.split()[0], [make], name.partition(" ")[2]) for name in stages}
 
     before, known = codes(), statements
     changed = file_of("wsss_lib.clustering.center_loss")
@@ -68,19 +68,19 @@ def test_a_change_reaches_the_stages_that_use_it_and_no_other(monkeypatch):
 
 
 def test_the_version_of_a_library_counts(monkeypatch):
-    before = code_of("superpixels", make)
+    before = code_of("superpixels", [make])
     monkeypatch.setattr(code, "_versions", lambda: "torch 99")
-    assert code_of("superpixels", make) != before
+    assert code_of("superpixels", [make]) != before
 
 
 def test_the_function_that_calls_the_modules_counts():
     def other():
         return 1
 
-    assert code_of("superpixels", make) != code_of("superpixels", other)
+    assert code_of("superpixels", [make]) != code_of("superpixels", [other])
 
 
 def test_every_stage_of_a_run_is_known(finished):
     assert {artefact.stage for artefact in finished.store.contents()} <= {*MADE_BY, "system"}
     with pytest.raises(SettingsError, match="nothing says which code makes the stage 'dreams'"):
-        code_of("dreams", make)
+        code_of("dreams", [make])

@@ -4,7 +4,7 @@ Mean-pooled features are short enough to be kept (region x channel). Masked RoI 
 feature maps are kept instead and regions are pooled when they are asked for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -91,16 +91,16 @@ class MeanPooled:
 
 @dataclass(frozen=True)
 class MaskedRoi:
-    """Feature maps and region maps of all pictures; regions are pooled over their masked boxes on demand."""
+    """Feature maps and region maps of all pictures, which may come from the disk; regions are pooled when asked for."""
 
-    maps: Float16[np.ndarray, "picture channel rows columns"]
-    regions: list[RegionMap]
+    maps: Sequence[Float16[np.ndarray, "channel rows columns"]]
+    regions: Sequence[RegionMap]
     counts: Int[np.ndarray, "picture"]
     bins: int = 7
 
     @property
     def width(self) -> int:
-        return self.maps.shape[1] * self.bins**2
+        return len(self.maps[0]) * self.bins**2
 
     def of(self, picture: int, region_ids: Int[np.ndarray, "chosen"]) -> Float[Tensor, "chosen feature"]:
         features = torch.from_numpy(self.maps[picture].astype(np.float32))

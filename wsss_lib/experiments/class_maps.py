@@ -1,6 +1,6 @@
 """Class maps of a role: made once for every localisation, split and classifier, and read as heat, scores or labels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from jaxtyping import Float
+from jaxtyping import Float, Float16
 from torch import Tensor
 
 from wsss_lib.experiments.store import Artefact
@@ -43,23 +43,23 @@ class ClassMaps:
 
     def artefact(self) -> Artefact:
         """Raw maps of the classifier's own classes for every picture."""
-        stages, config, scenes = self.stages, self.config, self.stages.scenes(self.split)
+        stages, scenes = self.stages, self.stages.scenes(self.split)
 
         def make(folder: Path) -> None:
-            classifier, say, maps = stages.classifier(self.seed), stages.progress(f"class maps, {self.where}"), []
-            for i in range(len(scenes)):
-                maps.append(class_maps(classifier, scenes.image(i), config, compute=stages.compute).half().numpy())
-                if (i + 1) % 50 == 0:
-                    say(f"picture {i + 1}/{len(scenes)}")
-            np.save(folder / "maps.npy", np.stack(maps))
+            stages.make_each(self.of, folder, self.split, f"class maps, {self.where}")
 
         inputs = {"classifier": stages.classifier_artefact(self.seed), "pictures": scenes.fingerprint}
-        return stages.artefact("class_maps", {"config": config}, inputs, make)
+        return stages.artefact("class_maps", {"config": self.config}, inputs, make, of=self.of)
+
+    def of(self, index: int) -> Float16[np.ndarray, "simple rows columns"]:
+        """Raw maps of one picture, computed anew."""
+        classifier, image = self.stages.classifier(self.seed), self.stages.scenes(self.split).image(index)
+        return class_maps(classifier, image, self.config, compute=self.stages.compute).half().numpy()
 
     @cached_property
-    def arrays(self) -> Float[np.ndarray, "picture simple rows columns"]:
-        """The raw maps, float16, in memory once; systems ask for heat at every step, so the store is asked once."""
-        return self.stages.array(self.artefact().folder / "maps.npy")
+    def arrays(self) -> Sequence[Float16[np.ndarray, "simple rows columns"]]:
+        """The raw maps, in memory once; systems ask for heat at every step, so the store is asked once."""
+        return self.stages.arrays(self.artefact().folder, len(self.stages.scenes(self.split)))
 
     def heat(self, index: int, kind: Heat, tags: Tags | None = None) -> Float[Tensor, "class rows columns"]:
         """Heat of every tag of a picture, or of other ``tags`` than its own, 0..1."""

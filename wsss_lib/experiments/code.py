@@ -9,7 +9,7 @@ import ast
 import hashlib
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -40,14 +40,14 @@ MADE_BY: dict[str, tuple[str, ...]] = {
 """Stage -> the modules that do its work. A system of the comparison is made by its own file in ``baselines``."""
 
 
-def code_of(stage: str, make: Callable[..., object], system: str = "") -> str:
-    """16 hexadecimal digits for the code behind a stage: ``make``, which calls the modules, and these.
+def code_of(stage: str, callers: Sequence[Callable[..., object]], system: str = "") -> str:
+    """16 hexadecimal digits for the code behind a stage: its functions that call the modules, and these.
 
     ``system`` names a system of the comparison. ``SettingsError`` for a stage that nothing is known of.
     """
     if stage not in MADE_BY and not system:
         raise SettingsError(f"nothing says which code makes the stage {stage!r}; add it to MADE_BY")
-    callers = [make, SYSTEMS[system]] if system else [make]
+    callers = [*callers, SYSTEMS[system]] if system else callers
     modules = [SYSTEMS[system].__module__] if system else [f"wsss_lib.{module}" for module in MADE_BY[stage]]
     digest = hashlib.sha256(_versions().encode())
     for caller in callers:

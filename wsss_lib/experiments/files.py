@@ -61,10 +61,11 @@ def load_json(path: Path) -> Any:
         raise DataError(f"{path} cannot be read ({error}); delete it and run the same command again") from error
 
 
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write named arrays to ``path`` (``.npz``, compressed), atomically."""
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, compress: bool = True) -> None:
+    """Write named arrays to ``path`` (``.npz``), atomically; half-precision numbers hardly become smaller."""
+    save = np.savez_compressed if compress else np.savez
     with aside(path) as unfinished, unfinished.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **dict(arrays))
+        save(file, allow_pickle=False, **dict(arrays))
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -7,15 +7,17 @@ Asking for a late stage makes all earlier ones, so that any notebook can be run 
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float16, Int, UInt16
+from numpy.typing import DTypeLike
 from safetensors.torch import load_file, save_file
 
 from wsss_lib.classification.classifier import (
@@ -35,30 +37,33 @@ from wsss_lib.experiments.class_maps import ClassMaps
 from wsss_lib.experiments.code import code_of
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
 from wsss_lib.experiments.inputs import read_scenes, read_simple
+from wsss_lib.experiments.per_picture import PictureArrays, Workers, kept, load_array, make_each
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Profile, Role, Variant, load_profile
 from wsss_lib.experiments.store import Artefact, Store
 from wsss_lib.regions.pooling import mean_pool
 from wsss_lib.regions.superpixels import superpixels
-from wsss_lib.segmentation.pseudo_labels import label_maps
+from wsss_lib.segmentation.pseudo_labels import RegionLabels
 from wsss_lib.training.compute import Compute, choose_compute
-from wsss_lib.vocabulary import DataError, LabelMap, LabelSpace, RegionMap, SceneSet, SettingsError, SimpleSet
-
-KEPT_BYTES = 4_000_000_000
-"""What the pictures of a split may take of memory; those beyond it are read again when they are asked for."""
+from wsss_lib.vocabulary import DataError, LabelSpace, RegionMap, SceneSet, SettingsError, SimpleSet
 
 
 class Experiment:
-    """A profile with its places: the stages of every role it plays. ``profile`` is one that has no name in the list."""
+    """A profile with its places: the stages of every role it plays. ``profile`` is one that has no name in the list.
+
+    ``workers`` share what is made picture by picture; those of the environment by default.
+    """
 
     def __init__(
-        self, places: Places, *, profile: Profile | None = None, report: Callable[[str], None] = print
-    ) -> None:
+        self, places: Places, *, profile: Profile | None = None, report: Callable[[str], None] = print,
+        workers: Workers | None = None,
+    ) -> None:  # fmt: skip
         self.places = places
         self.profile: Profile = profile or load_profile(places.profile)
         self.store = Store(places.store, report=report)
         self.compute = choose_compute()
         self.report = report
+        self.workers = workers or Workers.from_environment()
         self.roles = {name: Stages(role, self) for name, role in self.profile.roles.items()}
 
     @property
@@ -77,6 +82,10 @@ class Experiment:
         """Label space of every role, for tables and figures."""
         return {name: stages.label_space for name, stages in self.roles.items()}
 
+    def __reduce__(self):
+        """In another process it is opened anew, and is silent there."""
+        return _reopened, (self.places, self.profile)
+
 
 class Stages:
     """Every stage of the method on one role.
@@ -89,14 +98,16 @@ class Stages:
         self.role, self.experiment = role, experiment
         self.compute: Compute = experiment.compute
 
+    def __reduce__(self):
+        return Experiment.role, (self.experiment, self.role.dataset)
+
     # ---------------------------------------------------------------------------------------------------- pictures
 
     @lru_cache(maxsize=64)  # noqa: B019
     def scenes(self, split: str = "train") -> SceneSet:
         """The street pictures (or scenes) of a split, as many of them in memory as there is room for."""
         scenes = read_scenes(self.role.source, split, self.experiment.places.data)
-        room = KEPT_BYTES // max(1, scenes.image(0).nbytes) if len(scenes) else 0
-        return replace(scenes, image=lru_cache(maxsize=room)(scenes.image))
+        return replace(scenes, image=kept(scenes.image, len(scenes)))
 
     @cached_property
     def simple(self) -> SimpleSet:
@@ -173,16 +184,25 @@ class Stages:
         scenes = self.scenes("train")
 
         def make(folder: Path) -> None:
-            maps = [superpixels(scenes.image(i), self.role.superpixels) for i in range(len(scenes))]
-            save_arrays(folder / "regions.npz", {f"{i:05d}": each.astype(np.uint16) for i, each in enumerate(maps)})
+            self.make_each(self.superpixels_of, folder, "train", "superpixels", compress=True)
+            counts = [int(each.max()) + 1 for each in PictureArrays(folder, len(scenes))]
+            save_arrays(folder / "counts.npz", {"counts": np.array(counts)})
 
-        return self.artefact("superpixels", {"config": self.role.superpixels}, {"pictures": scenes.fingerprint}, make)
+        params, inputs = {"config": self.role.superpixels}, {"pictures": scenes.fingerprint}
+        return self.artefact("superpixels", params, inputs, make, of=self.superpixels_of)
 
-    @lru_cache(maxsize=64)  # noqa: B019
-    def regions(self) -> list[RegionMap]:
+    def superpixels_of(self, picture: int) -> UInt16[np.ndarray, "height width"]:
+        """Superpixels of one training picture, computed anew."""
+        return superpixels(self.scenes("train").image(picture), self.role.superpixels).astype(np.uint16)
+
+    def regions(self) -> Sequence[RegionMap]:
         """Superpixels of every training picture."""
-        arrays = load_arrays(self.regions_artefact.folder / "regions.npz")
-        return [arrays[name].astype(np.int32) for name in sorted(arrays)]
+        return self.arrays(self.regions_artefact.folder, len(self.scenes("train")), np.int32)
+
+    @cached_property
+    def region_counts(self) -> Int[np.ndarray, "picture"]:
+        """How many superpixels every training picture has."""
+        return load_arrays(self.regions_artefact.folder / "counts.npz")["counts"]
 
     def class_maps(self, where: str, seed: int = 0, split: str = "train") -> ClassMaps:
         """Class maps of a localisation by name; ``SettingsError`` for one that the role has not."""
@@ -227,31 +247,39 @@ class Stages:
 
         A frozen backbone is the same for every seed, so its features are made once.
         """
-        scenes, regions, config = self.scenes("train"), self.regions(), self.variant(variant).features
+        scenes, config = self.scenes("train"), self.variant(variant).features
         learnt = self.role.classifier
         start = f"{learnt.backbone}, {self.weights_fingerprint(learnt.weights)}"
         network = start if learnt.frozen else self.classifier_artefact(seed)
 
         def make(folder: Path) -> None:
-            backbone = self.classifier(seed).backbone
-            say = self.progress(f"region features, {config.pooling}")
-            rows = []
-            for i in range(len(scenes)):
-                rows.append(describe(backbone, scenes.image(i), regions[i], config, compute=self.compute))
-                if (i + 1) % 50 == 0:
-                    say(f"picture {i + 1}/{len(scenes)}")
-            np.save(folder / "features.npy", np.concatenate(rows) if config.pooling == "mean" else np.stack(rows))
+            _ = self.regions_artefact  # made once, before many processes ask for it
+            describe_each = partial(self.description_of, variant=variant, seed=seed)
+            self.make_each(describe_each, folder, "train", f"region features, {config.pooling}")
 
         params = {"config": config, "superpixels": self.role.superpixels}
-        artefact = self.artefact("region_features", params, {"network": network, "pictures": scenes.fingerprint}, make)
-        array = self.array(artefact.folder / "features.npy")
-        counts = np.array([int(each.max()) + 1 for each in regions])
-        return MeanPooled(array, counts) if config.pooling == "mean" else MaskedRoi(array, regions, counts)
+        inputs = {"network": network, "pictures": scenes.fingerprint}
+        artefact = self.artefact("region_features", params, inputs, make, of=self.description_of)
+        if config.pooling == "masked_roi":
+            return MaskedRoi(self.arrays(artefact.folder, len(scenes)), self.regions(), self.region_counts)
+        return MeanPooled(self.rows(artefact.folder, len(scenes)), self.region_counts)
+
+    def description_of(self, picture: int, variant: str, seed: int) -> Float16[np.ndarray, "..."]:
+        """What is kept of one training picture to describe its regions by, computed anew."""
+        backbone, image = self.classifier(seed).backbone, self.scenes("train").image(picture)
+        return describe(
+            backbone, image, self.regions()[picture], self.variant(variant).features, compute=self.compute
+        )
 
     @lru_cache(maxsize=64)  # noqa: B019
-    def array(self, path: Path) -> np.ndarray:
-        """An array of the store, in memory once, however many variants and seeds share it."""
-        return np.load(path)
+    def arrays(self, folder: Path, count: int, dtype: DTypeLike = None) -> PictureArrays:
+        """The arrays of the pictures of a split, in memory once, however many variants and seeds share them."""
+        return PictureArrays(folder, count, dtype)
+
+    @lru_cache(maxsize=64)  # noqa: B019
+    def rows(self, folder: Path, count: int) -> np.ndarray:
+        """:meth:`arrays`, one below the other."""
+        return np.concatenate([load_array(folder, picture) for picture in range(count)])
 
     @lru_cache(maxsize=64)  # noqa: B019
     def rounds(self, variant: str = "default", seed: int = 0) -> list[Labels]:
@@ -287,9 +315,9 @@ class Stages:
         }  # fmt: skip
         return self.artefact("clustering", params, inputs, make)
 
-    def label_maps(self, labels: Labels) -> list[LabelMap]:
+    def label_maps(self, labels: Labels) -> RegionLabels:
         """Region labels as label maps of the training pictures."""
-        return label_maps(labels, self.regions())
+        return RegionLabels(labels, self.regions(), self.region_counts)
 
     def variant_seeds(self, variant: str) -> tuple[int, ...]:
         """Repetitions of a variant: all seeds for the default and its ablations, one for the costly literal rules."""
@@ -321,13 +349,32 @@ class Stages:
         return fingerprint_of_files([source]) if isinstance(source, Path) else source
 
     def artefact(
-        self, stage: str, params: Mapping[str, Any], inputs: Mapping[str, Artefact | str], make: Callable[[Path], None]
+        self,
+        stage: str,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, Artefact | str],
+        make: Callable[[Path], None],
+        *,
+        of: Callable[..., object] | None = None,
     ) -> Artefact:
-        """An artefact of this role; what it is computed with, and by which code, are parameters of it."""
-        made = {"compute": self.compute.describe(), "code": code_of(stage, make, str(params.get("system", "")))}
+        """An artefact of this role; what it is computed with, and by which code, are parameters of it.
+
+        ``of`` is what ``make`` calls for every picture.
+        """
+        callers = [make] if of is None else [make, of]
+        made = {"compute": self.compute.describe(), "code": code_of(stage, callers, str(params.get("system", "")))}
         return self.experiment.store.artefact(
             stage, params={"dataset": self.role.dataset, **params, **made}, inputs=inputs, make=make
         )
+
+    def make_each(
+        self, make: Callable[[int], np.ndarray], folder: Path, split: str, what: str, *, compress: bool = False
+    ) -> None:
+        """One file for every picture of a split into the folder of an artefact (``per_picture``)."""
+        make_each(
+            make, folder, len(self.scenes(split)), workers=self.experiment.workers, report=self.progress(what),
+            compress=compress,
+        )  # fmt: skip
 
     def progress(self, what: str) -> Callable[[str], None]:
         """Who hears of the progress of a stage, with the role and the stage in front."""
@@ -340,3 +387,7 @@ def start_values(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
+
+
+def _reopened(places: Places, profile: Profile) -> Experiment:
+    return Experiment(places, profile=profile, report=lambda _: None)
