@@ -25,7 +25,7 @@ class Where:
     """Which sizes, and where things are."""
 
     profile: str = "toy"
-    """Sizes and data: smoke, toy, camvid or paper."""
+    """Sizes and data: smoke, toy, camvid, paper, or paper-dry, its rehearsal."""
     data: Path | None = None
     """Folder with the data sets; the toy profile draws its own."""
     weights: Path | None = None
@@ -84,6 +84,22 @@ def run(
     chosen = find_notebook(notebook)
     parameters = dict(map(_assignment, set_)) | ({"systems": systems} if systems else {})
     run_notebooks([chosen], where.places(), parameters=parameters, force=force)
+    return 0
+
+
+@app.command
+def plan(profile: tyro.conf.Positional[str], data: Path | None = None, build: Path | None = None) -> int:
+    """Measure what a profile would cost on this machine: hours, disk and memory of every stage.
+
+    Args:
+        profile: Whose sizes: paper, camvid or toy.
+        data: Folder with the data sets; without it random textures of the published number and size stand for them.
+        build: Where results would go; build/ beside the notebooks unless given. Nothing is written there.
+    """
+    from wsss_lib.experiments.plan import plan_lines
+
+    for line in plan_lines(Where(profile=profile, data=data, build=build).places()):
+        print(line, flush=True)
     return 0
 
 

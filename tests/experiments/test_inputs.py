@@ -7,8 +7,10 @@ import pytest
 from PIL import Image as Pillow
 
 from wsss_lib.data.pictures import write_image
-from wsss_lib.experiments.inputs import SPLITS, read_flow, read_scenes, read_simple
-from wsss_lib.experiments.profiles import Source
+from wsss_lib.experiments.inputs import SPLITS, playable, read_flow, read_scenes, read_simple
+from wsss_lib.experiments.pipeline import Experiment
+from wsss_lib.experiments.places import Places
+from wsss_lib.experiments.profiles import CAMVID, PAPER, Source
 from wsss_lib.vocabulary import DataError
 
 STREETS = Source(
@@ -110,3 +112,23 @@ def test_only_streets_with_a_next_frame_have_flow():
     assert first[-8:, :, 1].mean() > 0
     assert flow(0) is first
     assert read_flow(SCENES, read_scenes(SCENES, "train", None), None) is None
+
+
+def test_the_paper_profile_plays_what_is_there(tmp_path):
+    (tmp_path / "voc2012").mkdir()
+    (tmp_path / "camvid").mkdir()
+    assert list(playable(PAPER, tmp_path).roles) == ["camvid", "voc"]
+    assert playable(CAMVID, tmp_path) is CAMVID
+
+
+def test_the_paper_profile_without_any_data_set(tmp_path):
+    with pytest.raises(DataError, match="none of the folders cityscapes/, camvid/, voc2012/; wsss data fetch"):
+        playable(PAPER, tmp_path)
+
+
+def test_the_rehearsal_writes_its_own_data(tmp_path):
+    experiment = Experiment(Places(profile="paper-dry", build=tmp_path), report=lambda _: None)
+    assert list(experiment.roles) == ["cityscapes", "camvid", "voc"]
+    assert experiment.places.data == tmp_path / "paper-dry" / "textures"
+    assert len(experiment.role("voc").scenes("train")) == 4
+    assert experiment.role("cityscapes").simple.label_space is experiment.role("cityscapes").label_space

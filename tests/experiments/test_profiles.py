@@ -8,7 +8,7 @@ import torch
 from wsss_lib.baselines.registry import SYSTEMS
 from wsss_lib.classification.backbones import BACKBONES
 from wsss_lib.data.label_spaces import LABEL_SPACES
-from wsss_lib.experiments.profiles import CAMVID, PROFILES, SMOKE, TOY, Profile, Role, load_profile
+from wsss_lib.experiments.profiles import CAMVID, PAPER, PAPER_DRY, PROFILES, SMOKE, TOY, Profile, Role, load_profile
 from wsss_lib.experiments.store import plain
 from wsss_lib.localization.patches import fitting_size
 from wsss_lib.segmentation.networks import NETWORKS
@@ -27,20 +27,22 @@ def outline(builder, *arguments):
 
 
 def test_the_profiles_by_name():
-    assert set(PROFILES) == {"smoke", "toy", "camvid", "paper"}
+    assert set(PROFILES) == {"smoke", "toy", "camvid", "paper", "paper-dry"}
     assert all(load_profile(name).name == name for name in PROFILES)
 
 
 def test_what_plays_the_papers_data_sets():
     assert list(TOY.roles) == list(SMOKE.roles) == ["cityscapes", "camvid", "voc"]
     assert TOY.main.dataset == "cityscapes"
-    assert PROFILES["camvid"].main.dataset == PROFILES["paper"].main.dataset == "camvid"
-    assert [name for name, profile in PROFILES.items() if not profile.needs_data] == ["smoke", "toy"]
+    assert list(PAPER.roles) == list(PAPER_DRY.roles) == ["cityscapes", "camvid", "voc"]
+    assert PROFILES["camvid"].main.dataset == "camvid"
+    assert [name for name, profile in PROFILES.items() if not profile.needs_data] == ["smoke", "toy", "paper-dry"]
 
 
 def test_the_papers_numbers():
     """Grids 4 x 3 on CamVid and 4 x 2 on Cityscapes, three rounds, a weight of 0.001, three seeds of the toy."""
-    assert (TOY.roles["cityscapes"].patches.columns, TOY.roles["cityscapes"].patches.rows) == (4, 2)
+    for profile in (TOY, PAPER):
+        assert (profile.roles["cityscapes"].patches.columns, profile.roles["cityscapes"].patches.rows) == (4, 2)
     for profile in PROFILES.values():
         camvid = profile.roles["camvid"]
         assert (camvid.patches.columns, camvid.patches.rows) == (4, 3)
@@ -55,6 +57,21 @@ def test_the_smoke_profile_is_the_toy_but_smaller():
         assert role.variants.keys() == toy.variants.keys()
         assert (role.patches, role.superpixels) == (toy.patches, toy.superpixels)
         assert sum(role.source.counts) < sum(toy.source.counts)
+
+
+def test_the_rehearsal_is_the_paper_but_for_its_steps():
+    """Networks, sizes and rules are the paper's; what is shorter is named here."""
+    for name, role in PAPER_DRY.roles.items():
+        full = PAPER.roles[name]
+        assert (role.source, role.whole, role.patches) == (full.source, full.whole, full.patches)
+        assert role.segmentation.training == replace(full.segmentation.training, steps=2, batch_size=2)
+        assert role.networks.keys() == full.networks.keys()
+        assert role.systems.keys() == full.systems.keys()
+        clustering = full.variants["default"].clustering
+        assert role.variants["default"].clustering == replace(
+            clustering, training=replace(clustering.training, steps=2), center_steps=1
+        )
+        assert {config.weights for config in (role.classifier, role.segmentation, *role.networks.values())} == {"none"}
 
 
 # ------------------------------------------------------------------------------------------------- settings that fit
@@ -125,7 +142,7 @@ def test_an_unknown_profile_is_answered_with_the_nearest(name, nearest):
 
 
 def test_a_name_like_no_other_is_answered_with_all():
-    with pytest.raises(SettingsError, match=r"\(known: camvid, paper, smoke, toy\)"):
+    with pytest.raises(SettingsError, match=r"\(known: camvid, paper, paper-dry, smoke, toy\)"):
         load_profile("zzz")
 
 

@@ -1,6 +1,7 @@
 """The pictures that a role works on: from a profile's source to the readers and generators of the data floor."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,11 +15,33 @@ from wsss_lib.data.simple_images import simple_images
 from wsss_lib.data.toy import next_street_frame, toy_scenes, toy_simple, toy_streets
 from wsss_lib.data.toy.sequences import Flow
 from wsss_lib.data.voc2012 import voc2012
-from wsss_lib.experiments.profiles import Source
+from wsss_lib.experiments.profiles import Profile, Source
 from wsss_lib.regions.flow import flow_between
 from wsss_lib.vocabulary import DataError, SceneSet, SettingsError, SimpleSet
 
 SPLITS = ("train", "val", "test")
+
+
+FOLDERS = {"camvid": "camvid", "cityscapes": "cityscapes", "msrc21": "msrc21", "voc2012": "voc2012"}
+"""Reader -> its data set's folder in the data folder."""
+
+
+def playable(profile: Profile, data: Path | None) -> Profile:
+    """The profile with those of its roles whose data set is there, if it is content with these.
+
+    ``DataError`` if none is, with the folders that would be.
+    """
+    if not profile.present_only:
+        return profile
+    wanted = {name: FOLDERS[role.source.reader] for name, role in profile.roles.items()}
+    folder = data_folder(data)
+    found = {name: profile.roles[name] for name, each in wanted.items() if (folder / each).is_dir()}
+    if not found:
+        raise DataError(
+            f"{folder} has none of the folders {', '.join(f'{each}/' for each in wanted.values())}; "
+            "wsss data fetch and wsss data check say how to get them"
+        )
+    return replace(profile, roles=found)
 
 
 def read_scenes(source: Source, split: str, data: Path | None) -> SceneSet:
@@ -33,13 +56,13 @@ def read_scenes(source: Source, split: str, data: Path | None) -> SceneSet:
         case "toy_scenes":
             return toy_scenes(split, count=count, size=source.size)
         case "camvid":
-            return camvid(data_folder(data) / "camvid", split, size=source.size)
+            return camvid(data_folder(data) / FOLDERS["camvid"], split, size=source.size)
         case "cityscapes":
-            return cityscapes(data_folder(data) / "cityscapes", split, size=source.size)
+            return cityscapes(data_folder(data) / FOLDERS["cityscapes"], split, size=source.size)
         case "msrc21":
-            return msrc21(data_folder(data) / "msrc21", split)
+            return msrc21(data_folder(data) / FOLDERS["msrc21"], split)
         case "voc2012":
-            return voc2012(data_folder(data) / "voc2012", split)
+            return voc2012(data_folder(data) / FOLDERS["voc2012"], split)
         case "own":
             raise SettingsError("a source of one's own pictures needs their folders")
 
@@ -54,7 +77,7 @@ def read_flow(source: Source, scenes: SceneSet, data: Path | None) -> Callable[[
     if source.reader == "toy_streets":
         following = next_street_frame(scenes.label_space, scenes.split, size=source.size)
     elif source.reader == "cityscapes":
-        following = next_frames(data_folder(data) / "cityscapes", scenes.split, scenes.names, source.size)
+        following = next_frames(data_folder(data) / FOLDERS["cityscapes"], scenes.split, scenes.names, source.size)
     if following is None:
         return None
     return lru_cache(maxsize=None)(lambda i: flow_between(scenes.image(i), following(i)))

@@ -6,12 +6,12 @@ process that asks.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import overload
+from typing import cast, overload
 
 import numpy as np
 import torch
@@ -82,7 +82,7 @@ def make_each(
         finished = Parallel(return_as="generator_unordered")(
             task(make, folder, part, compress, torch.get_num_threads()) for part in parts
         )
-        for number in finished or ():
+        for number in cast("Iterable[int]", finished):
             if (done + number) // 50 > done // 50:
                 report(f"picture {done + number}/{count}")
             done += number
@@ -91,7 +91,7 @@ def make_each(
 class PictureArrays(Sequence[np.ndarray]):
     """The arrays that ``make_each`` wrote, as ``dtype``; as many of them as there is room for stay in memory."""
 
-    def __init__(self, folder: Path, count: int, dtype: DTypeLike = None) -> None:
+    def __init__(self, folder: Path, count: int, dtype: DTypeLike | None = None) -> None:
         self._folder, self._count, self._dtype = folder, count, dtype
         self._kept = kept(self._read, count)
 

@@ -33,10 +33,11 @@ from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFea
 from wsss_lib.clustering.rounds import Certainty, Labels, cluster
 from wsss_lib.clustering.seeds import choose_seeds
 from wsss_lib.data.pictures import fingerprint_of_files
+from wsss_lib.data.textures import texture_trees
 from wsss_lib.experiments.class_maps import ClassMaps
 from wsss_lib.experiments.code import code_of
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
-from wsss_lib.experiments.inputs import read_scenes, read_simple
+from wsss_lib.experiments.inputs import playable, read_scenes, read_simple
 from wsss_lib.experiments.per_picture import PictureArrays, Workers, kept, load_array, make_each
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Profile, Role, Variant, load_profile
@@ -58,8 +59,11 @@ class Experiment:
         self, places: Places, *, profile: Profile | None = None, report: Callable[[str], None] = print,
         workers: Workers | None = None,
     ) -> None:  # fmt: skip
+        profile = profile or load_profile(places.profile)
+        if profile.textures and places.data is None:
+            places = replace(places, data=texture_trees(places.folder / "textures"))
         self.places = places
-        self.profile: Profile = profile or load_profile(places.profile)
+        self.profile: Profile = playable(profile, places.data)
         self.store = Store(places.store, report=report)
         self.compute = choose_compute()
         self.report = report
@@ -267,12 +271,10 @@ class Stages:
     def description_of(self, picture: int, variant: str, seed: int) -> Float16[np.ndarray, "..."]:
         """What is kept of one training picture to describe its regions by, computed anew."""
         backbone, image = self.classifier(seed).backbone, self.scenes("train").image(picture)
-        return describe(
-            backbone, image, self.regions()[picture], self.variant(variant).features, compute=self.compute
-        )
+        return describe(backbone, image, self.regions()[picture], self.variant(variant).features, compute=self.compute)
 
     @lru_cache(maxsize=64)  # noqa: B019
-    def arrays(self, folder: Path, count: int, dtype: DTypeLike = None) -> PictureArrays:
+    def arrays(self, folder: Path, count: int, dtype: DTypeLike | None = None) -> PictureArrays:
         """The arrays of the pictures of a split, in memory once, however many variants and seeds share them."""
         return PictureArrays(folder, count, dtype)
 

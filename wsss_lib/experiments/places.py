@@ -32,8 +32,8 @@ class Places:
     build: Path = REPOSITORY / "build"
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.profile):
-            raise SettingsError(f"{self.profile!r} cannot be a profile: use small letters, digits and _")
+        if not re.fullmatch(r"[a-z][a-z0-9_-]*", self.profile):
+            raise SettingsError(f"{self.profile!r} cannot be a profile: use small letters, digits, - and _")
         for name in ("data", "weights"):
             object.__setattr__(self, name, _input_folder(name, getattr(self, name)))
         object.__setattr__(self, "build", self.build.expanduser().resolve())

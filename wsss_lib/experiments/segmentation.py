@@ -71,6 +71,8 @@ class Segmentation:
     def config(self) -> SegmentationConfig:
         """Settings of the network and its training."""
         role = self.stages.role
+        if self.system != OURS:
+            return role.compared or role.segmentation
         return role.segmentation if self.network == PAPER_NETWORK else role.networks[self.network]
 
     def artefact(self) -> Artefact:
@@ -96,7 +98,7 @@ class Segmentation:
         """``"default"``, or what of the system the data did not allow, in a word or two."""
         return load_json(self.artefact().folder / "training.json").get("variant", "default")
 
-    def labels(self) -> list[LabelMap] | None:
+    def labels(self) -> Sequence[LabelMap] | None:
         """The label maps of the training pictures that the network learnt from; ``None`` if it did not need any."""
         if self.system == OURS:
             return self.stages.label_maps(self.stages.rounds(seed=self.seed)[-1])

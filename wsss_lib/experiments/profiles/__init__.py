@@ -1,7 +1,8 @@
 """Profiles as data: which data play the paper's data sets, and every setting of every stage.
 
 ``smoke`` proves that all stages run (tests), ``toy`` is the default and needs no files, ``camvid`` is real, ``paper``
-holds the paper's own settings and, where it is silent, the specification's choices. All run the same code.
+holds the paper's own settings and, where it is silent, the specification's choices; ``paper-dry`` is its rehearsal on
+random textures. All run the same code.
 
 The default method (variant ``default``) differs from the paper's literal rules in five choices, made for real CamVid.
 The literal rules are kept as the variant ``paper_rules``, and every run measures both:
@@ -16,13 +17,25 @@ The literal rules are kept as the variant ``paper_rules``, and every run measure
 
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.profiles.camvid import CAMVID
-from wsss_lib.experiments.profiles.paper import PAPER
+from wsss_lib.experiments.profiles.paper import PAPER, PAPER_DRY
 from wsss_lib.experiments.profiles.schema import Profile, Role, Source, Variant
 from wsss_lib.experiments.profiles.toy import SMOKE, TOY
 
-__all__ = ["CAMVID", "PAPER", "PROFILES", "SMOKE", "TOY", "Profile", "Role", "Source", "Variant", "load_profile"]
+__all__ = [
+    "CAMVID",
+    "PAPER",
+    "PAPER_DRY",
+    "PROFILES",
+    "SMOKE",
+    "TOY",
+    "Profile",
+    "Role",
+    "Source",
+    "Variant",
+    "load_profile",
+]
 
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in (SMOKE, TOY, CAMVID, PAPER)}
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (SMOKE, TOY, CAMVID, PAPER, PAPER_DRY)}
 
 
 def load_profile(name: str) -> Profile:

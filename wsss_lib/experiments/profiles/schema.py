@@ -65,8 +65,9 @@ class Role:
     ``clustering_seeds`` are independent repetitions of the clustering, ``segmentation_seeds`` those of them that also
     train a segmentation network. ``classifier_per_seed`` repeats the classifier as well.
     ``networks`` are the other segmentation networks of Table 9, by the paper's names, trained on the same labels;
-    ``systems`` are the systems that the paper compares with, by their names in ``baselines``, with their own settings.
-    Both are run with the seeds of ``compared_seeds``.
+    ``systems`` are the systems that the paper compares with, by their names in ``baselines``, with their own settings;
+    they train the network of ``compared``, by default that of ``segmentation``. Both are run with the seeds of
+    ``compared_seeds``.
     """
 
     dataset: Dataset
@@ -85,6 +86,7 @@ class Role:
     segmentation_seeds: tuple[int, ...] = (0, 1, 2)
     networks: Mapping[str, SegmentationConfig] = field(default_factory=dict)
     systems: Mapping[str, Any] = field(default_factory=dict)
+    compared: SegmentationConfig | None = None
     compared_seeds: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:
@@ -103,12 +105,18 @@ class Role:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A named set of roles; ``summary`` tells in a line what it is for."""
+    """A named set of roles; ``summary`` tells in a line what it is for.
+
+    ``present_only``: roles whose data set is not in the data folder are left out. ``textures``: where no data folder is
+    given, random textures in the layouts of the real data sets are written and taken.
+    """
 
     name: str
     summary: str
     needs_data: bool
     roles: Mapping[str, Role]
+    present_only: bool = False
+    textures: bool = False
 
     @property
     def main(self) -> Role:

@@ -1,0 +1,72 @@
+"""The plan multiplies what it has measured by what there is to do, and touches nothing."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from wsss_lib.experiments import plan
+from wsss_lib.experiments.pipeline import Experiment
+from wsss_lib.experiments.places import Places
+from wsss_lib.experiments.plan import Estimate, estimates, picture_counts, plan_lines, summary
+from wsss_lib.experiments.profiles import PAPER, PROFILES
+from wsss_lib.vocabulary import SettingsError
+
+
+def test_hours_by_hand():
+    """3,600 steps of two seconds are two hours."""
+    estimate = Estimate(role="camvid", stage="classifier", units=3600, unit="steps", seconds=2.0, disk=5e8)
+    assert estimate.hours == 2
+    assert " ".join(str(estimate).split()) == "camvid classifier 3,600 steps 2.000 s 2.00 h 0.50 GB 0.0 GB"
+
+
+def test_the_sum_by_hand(tmp_path):
+    parts = [
+        Estimate(role="voc", stage=name, units=1800, unit="steps", seconds=1.0, disk=1e9, memory=memory)
+        for name, memory in (("a", 10**9), ("b", 3 * 10**9))
+    ]
+    assert summary(parts, Places(build=tmp_path)).startswith("in all 1.0 h, 2.0 GB on the disk")
+    assert summary(parts, Places(build=tmp_path)).endswith("at most 3.0 GB of memory at a time")
+
+
+def test_every_stage_of_the_tiny_role_is_planned(open_tiny, tmp_path):
+    """Steps and pictures are those of the settings: 3 train, 2 val and 2 test pictures, one seed."""
+    stages = open_tiny(tmp_path).main
+    found = {each.stage: each for each in estimates(stages, (3, 2, 2))}
+    config = stages.role
+    assert found["classifier"].units == config.classifier.training.steps
+    assert found["superpixels"].units == 3
+    assert found["class maps, dense"].units == 5  # of val, too, for the reference row
+    assert found["class maps, patches"].units == 3
+    clustering = config.variants["default"].clustering
+    assert found["clustering, default"].units == clustering.rounds * (clustering.training.steps + 2)
+    assert found["segmentation"].units == config.segmentation.training.steps
+    assert found["predictions, segmentation"].units == 7
+    assert all(each.seconds >= 0 and each.memory > 0 for each in found.values())
+    assert found["superpixels"].seconds > 0
+    assert not (tmp_path / "tiny" / "store").exists()
+
+
+def test_published_numbers_stand_for_data_that_are_not_there(tmp_path):
+    experiment = Experiment(Places(profile="paper-dry", build=tmp_path), report=lambda _: None)
+    assert picture_counts(experiment.role("cityscapes"), Places(profile="paper", build=tmp_path)) == (2975, 500, 1525)
+    assert picture_counts(experiment.role("cityscapes"), experiment.places) == (4, 1, 1)
+
+
+def test_the_lines_of_a_plan(open_tiny, tmp_path, monkeypatch):
+    open_tiny(tmp_path)
+    monkeypatch.setattr(plan, "load_profile", lambda name: replace(PROFILES["tiny"], name=name))
+    lines = list(plan_lines(Places(profile="tiny", build=tmp_path / "elsewhere")))
+    assert lines[0].startswith("tiny on ")
+    assert lines[1] == plan.HEADER
+    assert re.match(r"in all \d+\.\d h", lines[-1])
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_every_system_of_the_paper_has_a_price():
+    assert {name for role in PAPER.roles.values() for name in role.systems} <= set(plan.TRAININGS)
+
+
+def test_an_unknown_profile_is_refused_before_anything_is_measured(tmp_path):
+    with pytest.raises(SettingsError, match="no profile named 'papr'; did you mean 'paper'"):
+        next(plan_lines(Places(profile="papr", build=tmp_path)))
