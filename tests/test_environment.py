@@ -27,7 +27,7 @@ CONDA_NAMES = {
     "matplotlib": "matplotlib-base",  # without Qt
     "jupyter-client": "jupyter_client",
 }
-ONLY_FROM_PIP = {"torchcam"}
+ONLY_FROM_PIP = {"lightning-fabric", "torchcam"}
 
 
 def bounds(lines: list[str]) -> dict[str, SpecifierSet]:

@@ -104,6 +104,21 @@ def plan(profile: tyro.conf.Positional[str], data: Path | None = None, build: Pa
 
 
 @app.command
+def make(stages: tyro.conf.Positional[tuple[str, ...]], where: Settings = Where(), processes: int = 1) -> int:
+    """Make stages with several processes that train together, one for each GPU; notebooks then find them.
+
+    Args:
+        stages: classifier, clustering, segmentation or systems; what they need is made as well.
+        where: Which sizes, and where things are.
+        processes: How many; those of torchrun, over several machines, if it started this command.
+    """
+    from wsss_lib.experiments.shared import make_together
+
+    make_together(stages, where.places(), processes=processes)
+    return 0
+
+
+@app.command
 def status(where: Settings = Where()) -> int:
     """Say which results are fresh, which are stale, and why."""
     from wsss_lib.experiments.status import status_lines

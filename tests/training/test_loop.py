@@ -100,7 +100,7 @@ def test_unknown_device_is_refused():
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 5), (3, 5), (5, 5)])
 def test_batches_prepared_ahead_are_the_same(start, stop):
-    inline, ahead = (list(_batches(lambda step: step**2, start, stop, ahead=ahead)) for ahead in (False, True))
+    inline, ahead = (list(_batches(lambda step: step**2, start, stop, threads=threads)) for threads in (0, 3))
     assert inline == ahead == [(step, step**2) for step in range(start, stop)]
 
 

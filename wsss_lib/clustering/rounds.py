@@ -165,10 +165,11 @@ def _round(
         center.update(x, truth)
         return loss
 
-    # Phase 2 is short; it starts over after a kill, because the centres are not part of the network's checkpoint.
+    # Phase 2 is short; it starts over after a kill, because the centres are not part of the network's checkpoint, and
+    # every process goes through all of it, because centres that saw different regions would drift apart.
     center_losses = train(
         network, lambda step: sampler.batch(config.training.steps + step), with_centers, config.center_training(),
-        compute=compute, seed=torch_seed + 1, head=[network.scores], report=report,
+        compute=compute.alone(), seed=torch_seed + 1, head=[network.scores], report=report,
     )  # fmt: skip
     labels, certainty = _relabel(network, center, features, tags, config, compute)
     return Round(labels, certainty, losses, center_losses)

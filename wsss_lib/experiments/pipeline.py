@@ -46,26 +46,33 @@ from wsss_lib.regions.pooling import mean_pool
 from wsss_lib.regions.superpixels import superpixels
 from wsss_lib.segmentation.pseudo_labels import RegionLabels
 from wsss_lib.training.compute import Compute, choose_compute
+from wsss_lib.training.together import Together
 from wsss_lib.vocabulary import DataError, LabelSpace, RegionMap, SceneSet, SettingsError, SimpleSet
+
+TRAINED = ("classifier", "clustering", "segmentation", "system")
+"""Stages that several processes train together; all others are made by the first of them."""
 
 
 class Experiment:
     """A profile with its places: the stages of every role it plays. ``profile`` is one that has no name in the list.
 
-    ``workers`` share what is made picture by picture; those of the environment by default.
+    ``workers`` share what is made picture by picture; those of the environment by default. ``together``: this is one of
+    several processes that share every training; the first of them reports and writes.
     """
 
     def __init__(
         self, places: Places, *, profile: Profile | None = None, report: Callable[[str], None] = print,
-        workers: Workers | None = None,
+        workers: Workers | None = None, together: Together | None = None,
     ) -> None:  # fmt: skip
         profile = profile or load_profile(places.profile)
         if profile.textures and places.data is None:
             places = replace(places, data=texture_trees(places.folder / "textures"))
         self.places = places
         self.profile: Profile = playable(profile, places.data)
-        self.store = Store(places.store, report=report)
-        self.compute = choose_compute()
+        if together and not together.first:
+            report = _silent
+        self.store = Store(places.store, report=report, together=together)
+        self.compute = choose_compute(together=together)
         self.report = report
         self.workers = workers or Workers.from_environment()
         self.roles = {name: Stages(role, self) for name, role in self.profile.roles.items()}
@@ -366,8 +373,9 @@ class Stages:
         callers = [make] if of is None else [make, of]
         made = {"compute": self.compute.describe(), "code": code_of(stage, callers, str(params.get("system", "")))}
         return self.experiment.store.artefact(
-            stage, params={"dataset": self.role.dataset, **params, **made}, inputs=inputs, make=make
-        )
+            stage, params={"dataset": self.role.dataset, **params, **made}, inputs=inputs, make=make,
+            shared=stage in TRAINED,
+        )  # fmt: skip
 
     def make_each(
         self, make: Callable[[int], np.ndarray], folder: Path, split: str, what: str, *, compress: bool = False
@@ -392,4 +400,7 @@ def start_values(seed: int) -> Iterator[None]:
 
 
 def _reopened(places: Places, profile: Profile) -> Experiment:
-    return Experiment(places, profile=profile, report=lambda _: None)
+    return Experiment(places, profile=profile, report=_silent, workers=Workers())
+
+
+def _silent(_: str) -> None: ...

@@ -15,9 +15,11 @@ import math
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -25,10 +27,12 @@ import numpy as np
 from wsss_lib.experiments.files import load_json, save_json, writing
 from wsss_lib.experiments.lock import lock
 from wsss_lib.experiments.provenance import Stopwatch, peak_memory_mb, provenance
+from wsss_lib.training.together import Together
 from wsss_lib.vocabulary import SettingsError, WsssError
 
 RECORD = "record.json"
 PARTIAL = ".partial"
+_GLANCE = 0.1  # seconds between two looks for what another process makes
 _KEY_LENGTH = 16  # hexadecimal digits: 64 bits, no collision among any number of artefacts a disk can hold
 
 
@@ -58,12 +62,14 @@ class Artefact:
 class Store:
     """Artefacts under one folder.
 
+    ``together``: this is one of several processes that make them together; only the first of them writes.
     ``used`` lists the artefacts asked for so far, in order. With the environment variable ``WSSS_USED_LOG`` they are
     also appended to that file, which is how the notebook runner learns what a notebook depends on.
     """
 
-    def __init__(self, root: Path, *, report: Callable[[str], None] = print) -> None:
+    def __init__(self, root: Path, *, report: Callable[[str], None] = print, together: Together | None = None) -> None:
         self.root = Path(root).resolve()
+        self._together = together
         self.used: list[Artefact] = []
         self._report = report
         self._making = True
@@ -84,19 +90,24 @@ class Store:
         params: Mapping[str, Any],
         inputs: Mapping[str, Artefact | str],
         make: Callable[[Path], None],
+        shared: bool = False,
     ) -> Artefact:
         """Return the artefact of ``stage``; where it is missing, call ``make(folder)`` first to fill its folder.
 
         ``params`` holds plain values and configurations (dataclasses); ``inputs`` holds artefacts and fingerprints of
-        data. When two processes ask for the same artefact, one makes it and the other waits.
+        data. When two processes ask for the same artefact, one makes it and the other waits. Of processes that train
+        together the first one does; the others call ``make`` as well, with a folder to throw away, if it is ``shared``.
         """
         artefact = self.address(stage, params=params, inputs=inputs)
         if not artefact.complete:
             if not self._making:
                 raise NotMadeError(f"{stage} has not been made yet")
-            with writing(self.root), self._lock(artefact):
-                if not artefact.complete:  # another process may have made it while this one waited
-                    self._make(artefact, params=params, inputs=inputs, make=make)
+            if self._together is None or self._together.first:
+                with writing(self.root), self._lock(artefact):
+                    if not artefact.complete:  # another process may have made it while this one waited
+                        self._make(artefact, params=params, inputs=inputs, make=make)
+            else:
+                _assist(artefact, make if shared else None)
         self._remember(artefact)
         return artefact
 
@@ -148,6 +159,7 @@ class Store:
             "seconds": round(stopwatch.seconds, 3),
             "resumed": resumed,
             "peak_memory_mb": peak_memory_mb(),
+            "processes": self._together.size if self._together else 1,
             **provenance(),
         }
         save_json(partial / RECORD, record)
@@ -188,6 +200,19 @@ def plain(value: Any) -> Any:
         f"{value!r} ({type(value).__name__}) cannot be a parameter of a stage; use numbers, words, lists, mappings by"
         " name or a configuration, and give files as inputs by their fingerprint"
     )
+
+
+def _assist(artefact: Artefact, make: Callable[[Path], None] | None) -> None:
+    """Do one's share of an artefact, if it has any, and wait until the first process has written it.
+
+    Nothing is asked of the other processes but what ``make`` asks while it trains: looking things up must not depend on
+    what each of them happens to have in memory.
+    """
+    if make:
+        with TemporaryDirectory() as folder:
+            make(Path(folder))
+    while not artefact.complete:
+        time.sleep(_GLANCE)
 
 
 def _keys(inputs: Mapping[str, Artefact | str]) -> dict[str, str]:

@@ -1,12 +1,13 @@
 """Where and how exactly tensors are computed: one value with device and precision, passed from the outermost call."""
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from wsss_lib.training.together import Together
 from wsss_lib.vocabulary import SettingsError
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -19,10 +20,12 @@ class Compute:
     ``precision`` is ``float32``, or ``bfloat16`` for mixed precision: 2 to 4 times faster on processors and GPUs that
     have bfloat16 units, slower on those that do not. Networks and pictures lie in memory with their channels last,
     which is about as fast or faster (up to 1.4 times, MobileNetV2 in float32 on a processor without AVX-512).
+    ``together``: the processes that share every training, ``None`` for this one alone.
     """
 
     device: torch.device
     precision: torch.dtype = torch.float32
+    together: Together | None = None
 
     @property
     def mixed(self) -> bool:
@@ -41,14 +44,19 @@ class Compute:
         layout = torch.channels_last if values.ndim == 4 else torch.preserve_format
         return values.to(self.device, memory_format=layout, non_blocking=True)
 
+    def alone(self) -> "Compute":
+        """The same for something that every process computes for itself."""
+        return replace(self, together=None)
+
     def describe(self) -> str:
         """One line for logs and records, such as ``cpu, bfloat16``."""
         return f"{self.device.type}, {str(self.precision).removeprefix('torch.')}"
 
 
-def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
+def choose_compute(device: str = "auto", precision: str = "auto", together: Together | None = None) -> Compute:
     """The GPU if there is one, and bfloat16 where the hardware has units for it; or what is asked for.
 
+    Of several processes ``together`` each has the device that was given to it.
     Raises ``SettingsError`` for an unknown name or a device that this machine lacks.
     """
     if device not in ("auto", "cpu", "cuda") or precision not in ("auto", "float32", "bfloat16"):
@@ -60,7 +68,8 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     kind = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     if precision == "auto":
         precision = "bfloat16" if _has_bfloat16_units(kind) else "float32"
-    return Compute(device=torch.device(kind), precision=getattr(torch, precision))
+    place = together.fabric.device if together else torch.device(kind)
+    return Compute(device=place, precision=getattr(torch, precision), together=together)
 
 
 def _has_bfloat16_units(kind: str) -> bool:

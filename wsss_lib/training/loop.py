@@ -5,8 +5,11 @@ on with the very batches it would have seen, whatever the number of threads that
 """
 
 import math
+import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -17,6 +20,7 @@ from torch import Tensor, nn
 
 from wsss_lib.data.disk import aside
 from wsss_lib.training.compute import Compute
+from wsss_lib.training.together import shared_statistics
 from wsss_lib.vocabulary import SettingsError, WsssError
 
 Batch = TypeVar("Batch")
@@ -113,16 +117,22 @@ def train(
     """
     optimizer = make_optimizer(model, config, head)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, config.rate)
-    devices = [compute.device] if compute.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    on_gpu, together = compute.device.type == "cuda", compute.together
+    with (
+        torch.random.fork_rng(devices=[compute.device] if on_gpu else []),
+        shared_statistics(model) if together and on_gpu else nullcontext(),
+    ):
+        torch.manual_seed(seed + (together.rank if together else 0))  # dropout draws
         losses = _resume(checkpoint, model, optimizer, scheduler, compute)
         model.train()
-        for step, values in _batches(batch, len(losses), config.steps, ahead=compute.device.type == "cuda"):
+        for step, values in _batches(batch, len(losses), config.steps, threads=_threads() if on_gpu else 0):
             with compute.autocast():
-                value = loss(values)
+                value = loss(together.part(values) if together else values)
             optimizer.zero_grad(set_to_none=True)
             value.backward()
+            if together:
+                together.average_gradients(model)
+                value = together.mean(value)
             optimizer.step()
             scheduler.step()
             losses.append(value.item())
@@ -133,7 +143,8 @@ def train(
             if (step + 1) % max(1, config.steps // 20) == 0:
                 recent = losses[-max(1, config.steps // 20) :]
                 report(f"step {step + 1}/{config.steps}, loss {sum(recent) / len(recent):.3f}")
-            if checkpoint is not None and (step + 1) % config.checkpoint_every == 0 and step + 1 < config.steps:
+            due = (step + 1) % config.checkpoint_every == 0 and step + 1 < config.steps
+            if checkpoint is not None and due and (together is None or together.first):
                 _save(checkpoint, model, optimizer, scheduler, losses, compute)
     model.eval()
     return losses
@@ -154,23 +165,28 @@ def settle_batch_norm(model: nn.Module, batches: Iterable[Tensor], *, compute: C
     model.eval()
 
 
-def _batches(batch: Callable[[int], Batch], start: int, stop: int, *, ahead: bool) -> Iterator[tuple[int, Batch]]:
-    """The batches of the steps, each prepared in a thread while the one before it is trained on, if ``ahead``.
+def _batches(batch: Callable[[int], Batch], start: int, stop: int, *, threads: int) -> Iterator[tuple[int, Batch]]:
+    """The batches of the steps; as many as there are ``threads`` are prepared while an earlier one is trained on.
 
-    That pays on a GPU only. On the processor the thread would bring an OpenMP pool of its own, and two pools on the
+    That pays on a GPU only. On the processor a thread would bring an OpenMP pool of its own, and two pools on the
     same cores wait for each other: a step of the region network took twice as long.
     """
-    if not ahead:
+    if not threads:
         for step in range(start, stop):
             yield step, batch(step)
         return
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        waiting = [pool.submit(batch, start)] if start < stop else []
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        waiting = deque(pool.submit(batch, step) for step in range(start, min(start + threads, stop)))
         for step in range(start, stop):
-            values = waiting.pop().result()
-            if step + 1 < stop:
-                waiting.append(pool.submit(batch, step + 1))
+            values = waiting.popleft().result()
+            if step + threads < stop:
+                waiting.append(pool.submit(batch, step + threads))
             yield step, values
+
+
+def _threads() -> int:
+    """Threads that prepare batches: one for every two processors, at most eight."""
+    return max(1, min(8, (os.cpu_count() or 2) // 2))
 
 
 def _save(
@@ -200,13 +216,19 @@ def _resume(
     scheduler: torch.optim.lr_scheduler.LRScheduler,
     compute: Compute,
 ) -> list[float]:
-    """Load a checkpoint if there is one; the losses so far."""
-    if path is None or not path.is_file():
+    """Load a checkpoint if there is one; the losses so far. Of several processes the first one reads it for all."""
+    state = None
+    if path is not None and path.is_file():
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    if compute.together:
+        state = compute.together.of_first(state)
+    if state is None:
         return []
-    state = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     scheduler.last_epoch = state["scheduler"]["last_epoch"]
+    if compute.together and not compute.together.first:
+        return state["losses"]  # the random state is the first process's
     torch.set_rng_state(state["random"])
     if state["random_cuda"] is not None and compute.device.type == "cuda":
         torch.cuda.set_rng_state(state["random_cuda"], compute.device)

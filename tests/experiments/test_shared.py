@@ -1,0 +1,35 @@
+"""What several processes made together, one process finds, and it is what one would have made."""
+
+import numpy as np
+import pytest
+
+from wsss_lib.experiments.files import load_json
+from wsss_lib.experiments.pipeline import Experiment
+from wsss_lib.experiments.shared import MAKERS, make_together
+from wsss_lib.vocabulary import SettingsError
+
+
+def test_two_processes_make_what_one_finds(open_tiny, finished: Experiment, tmp_path):
+    """Superpixels and heat bit for bit, losses of the region network within rounding; every record names them both."""
+    experiment = open_tiny(tmp_path)
+    make_together(["classifier", "clustering"], experiment.places, processes=2, profile=experiment.profile)
+    stages, alone = experiment.main, finished.main
+    with experiment.store.looking():
+        together = [stages.classifier_artefact(0), stages.clustering_artefact("default", 0)]
+        for mine, other in zip(stages.regions(), alone.regions(), strict=True):
+            np.testing.assert_array_equal(mine, other)
+    assert {each.record["processes"] for each in together} == {2}
+    assert alone.classifier_artefact(0).record["processes"] == 1
+    mine, other = (np.array(each.classifier_training()["losses"]) for each in (stages, alone))
+    assert mine[0] == pytest.approx(other[0], abs=0.05)  # dropout and batch statistics are each process's own
+    assert load_json(together[1].folder / "training.json")[0]["losses"]
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_an_unknown_stage_is_refused_before_anything_starts(tmp_path, open_tiny):
+    with pytest.raises(SettingsError, match="no stage named 'segmentatoin'; did you mean 'segmentation'"):
+        make_together(["segmentatoin"], open_tiny(tmp_path).places, processes=2)
+
+
+def test_the_names_are_in_the_order_of_the_method():
+    assert list(MAKERS) == ["classifier", "clustering", "segmentation", "systems"]

@@ -1,0 +1,124 @@
+"""Several processes, on one machine or many, that train one network together (Lightning Fabric underneath).
+
+Each of them prepares the same batch, learns from its own part of it, and then all take the mean of their gradients: one
+step of two processes is one step of a single process, up to rounding, where the loss is a mean over the batch's parts.
+Batch statistics are shared between GPUs (``SyncBatchNorm``); on processors every process has those of its part.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from wsss_lib.vocabulary import SettingsError
+
+Value = TypeVar("Value")
+
+_PATIENCE = timedelta(days=7)  # how long a process may wait for one that works alone, for instance on superpixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together:
+    """One of ``size`` processes, number ``rank``; ``fabric`` carries what they tell each other."""
+
+    fabric: Any
+    rank: int
+    size: int
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes and reports."""
+        return self.rank == 0
+
+    def part(self, batch: Value) -> Value:
+        """This process's part of a batch: every ``size``-th element of all that it holds.
+
+        ``SettingsError`` for a batch that cannot be divided equally.
+        """
+        return _every(batch, self.rank, self.size)
+
+    def average_gradients(self, model: nn.Module) -> None:
+        """Every gradient becomes its mean over the processes, in place."""
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        flat = self.fabric.all_reduce(torch.cat([each.flatten() for each in gradients]), reduce_op="mean")
+        for gradient, mean in zip(gradients, flat.split([each.numel() for each in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Mean of a scalar over the processes."""
+        return self.fabric.all_reduce(value.detach().clone(), reduce_op="mean")
+
+    def of_first(self, value: Value) -> Value:
+        """What the first process has."""
+        return self.fabric.broadcast(value, src=0)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self.fabric.barrier()
+
+
+def launch(task: Callable[..., None], *arguments: Any, processes: int, device: str = "auto") -> None:
+    """Run ``task(together, *arguments)`` in every process; returns when all are done.
+
+    Under ``torchrun`` its processes are taken, whatever ``processes`` says; otherwise they are started here, so
+    ``task`` and the arguments must be picklable. ``SettingsError`` for more processes than there are GPUs.
+    """
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.strategies.ddp import DDPStrategy
+    except ImportError as error:
+        raise SettingsError(
+            "several processes need the package lightning-fabric; install it beside wsss_lib"
+        ) from error
+    kind = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if processes < 1 or (kind == "cuda" and processes > torch.cuda.device_count()):
+        raise SettingsError(f"{processes} processes were asked for, and there are {torch.cuda.device_count()} GPUs")
+    started_elsewhere = "TORCHELASTIC_RUN_ID" in os.environ
+    strategy = DDPStrategy(start_method="popen" if started_elsewhere else "spawn", timeout=_PATIENCE)
+    fabric = Fabric(accelerator=kind, devices=processes, strategy=strategy)
+    fabric.launch(partial(_work, task=task, arguments=arguments))  # as arguments of launch, Fabric would search them
+
+
+def _work(fabric: Any, task: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    task(Together(fabric=fabric, rank=fabric.global_rank, size=fabric.world_size), *arguments)
+
+
+@contextmanager
+def shared_statistics(model: nn.Module) -> Iterator[nn.Module]:
+    """Inside, batch normalisation on GPUs is over the batches of all processes; the layers are put back afterwards."""
+    found = [
+        (parent, name, layer)
+        for parent in model.modules()
+        for name, layer in parent.named_children()
+        if isinstance(layer, nn.BatchNorm2d)
+    ]
+    for parent, name, layer in found:
+        setattr(parent, name, nn.SyncBatchNorm.convert_sync_batchnorm(layer))
+    try:
+        yield model
+    finally:
+        for parent, name, layer in found:
+            layer.load_state_dict(getattr(parent, name).state_dict())
+            setattr(parent, name, layer)
+
+
+def _every(value: Any, rank: int, size: int) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, Tensor | list):
+        if len(value) % size:
+            raise SettingsError(
+                f"a batch of {len(value)} cannot be divided between {size} processes; change batch_size"
+            )
+        return value[rank::size]
+    if isinstance(value, tuple):
+        return tuple(_every(part, rank, size) for part in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: _every(getattr(value, field.name), rank, size) for field in fields(value)})
+    raise SettingsError(f"a batch of type {type(value).__name__} cannot be divided between processes")
