@@ -110,11 +110,12 @@ def test_no_process_at_all():
 
 
 def test_statistics_are_shared_inside_and_the_layers_put_back():
-    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Sequential(nn.BatchNorm2d(2)))
-    norm = model[1][0]
+    inner = nn.Sequential(nn.BatchNorm2d(2))
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), inner)
+    norm = inner[0]
     with shared_statistics(model):
-        assert isinstance(model[1][0], nn.SyncBatchNorm)
-        assert model[1][0].weight is norm.weight  # what the optimiser holds
-        model[1][0].running_mean += 3
-    assert model[1][0] is norm
+        assert isinstance(inner[0], nn.SyncBatchNorm)
+        assert inner[0].weight is norm.weight  # what the optimiser holds
+        inner[0].running_mean += 3
+    assert inner[0] is norm
     assert norm.running_mean.tolist() == [3, 3]
