@@ -1,0 +1,75 @@
+"""A gate with teeth: with a constant or a sign of the method changed, tests, checked notebook cells or verdict go red.
+
+Mutants are tried on a copy of the repository's code, one at a time, in a process of their own.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.table import MUTANTS, NOTEBOOK_MUTANTS, QUICK, Mutant
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ALL = bool(os.environ.get("WSSS_MUTANTS"))
+FIRST = [next(mutant for mutant in MUTANTS if mutant.file == file) for file in QUICK]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library, its tests and its notebooks, to be spoilt."""
+    folder = tmp_path_factory.mktemp("mutants")
+    for name in ("wsss_lib", "tests", "notebooks"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "requirements.lock", "environment.yml", "README.md"):
+        shutil.copy(REPOSITORY / name, folder / name)
+    return folder
+
+
+def outcome(copy: Path, tests: str) -> int:
+    """pytest's exit code for a file of tests or a notebook of the copy: 0 is green, 1 is red."""
+    notebook = tests.endswith(".ipynb")
+    what = ["--nbval-lax", "--nbval-current-env", f"notebooks/{tests}"] if notebook else [f"tests/{tests}"]
+    environment = {**os.environ, "PYTHONPATH": str(copy), "WSSS_PROFILE": "smoke", "WSSS_BUILD": str(copy / "build")}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:xdist", "-p", "no:randomly", *what]
+    return subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False).returncode
+
+
+def outcome_of(mutant: Mutant, copy: Path) -> int:
+    """:func:`outcome` of its tests with the mutant in the copy, which is mended afterwards."""
+    file = copy / "wsss_lib" / mutant.file
+    healthy = file.read_text(encoding="utf-8")
+    file.write_text(healthy.replace(mutant.source, mutant.instead), encoding="utf-8")
+    try:
+        return outcome(copy, mutant.tests)
+    finally:
+        file.write_text(healthy, encoding="utf-8")
+
+
+@pytest.mark.parametrize("mutant", [*MUTANTS, *NOTEBOOK_MUTANTS], ids=str)
+def test_a_mutant_changes_exactly_one_place(mutant: Mutant):
+    healthy = (REPOSITORY / "wsss_lib" / mutant.file).read_text(encoding="utf-8")
+    assert healthy.count(mutant.source) == 1
+    assert mutant.source != mutant.instead
+    assert (REPOSITORY / ("notebooks" if mutant.tests.endswith(".ipynb") else "tests") / mutant.tests).is_file()
+
+
+@pytest.mark.parametrize("tests", sorted({mutant.tests for mutant in (MUTANTS if ALL else FIRST)}))
+def test_the_healthy_copy_is_green(tests: str, copy: Path):
+    assert outcome(copy, tests) == 0
+
+
+@pytest.mark.parametrize("mutant", MUTANTS if ALL else FIRST, ids=str)
+def test_a_mutant_is_noticed(mutant: Mutant, copy: Path):
+    assert outcome_of(mutant, copy) == 1
+
+
+@pytest.mark.skipif(not ALL, reason="executes two notebooks four times: make mutants")
+@pytest.mark.parametrize("mutant", NOTEBOOK_MUTANTS, ids=str)
+def test_a_checked_cell_notices(mutant: Mutant, copy: Path):
+    assert outcome(copy, mutant.tests) == 0
+    assert outcome_of(mutant, copy) == 1
