@@ -23,7 +23,7 @@ import torch
 from safetensors.torch import save_file
 
 from wsss_lib.data.disk import write_whole
-from wsss_lib.experiments import pages, plates, store
+from wsss_lib.experiments import pages, per_picture, plates, store
 from wsss_lib.experiments.files import save_arrays, save_json, sweep, whole_folder
 from wsss_lib.experiments.pipeline import Experiment
 from wsss_lib.experiments.places import Places
@@ -113,6 +113,7 @@ def die_at(touch: int) -> None:
 
 
 def serve() -> None:
+    per_picture.KEPT_BYTES = 0  # nothing read is remembered: results do not depend on what is in memory
     for line in sys.stdin:
         wanted = json.loads(line)
         child = os.fork()
@@ -124,9 +125,7 @@ def serve() -> None:
             os._exit(0)
         if "seconds" in wanted:
             time.sleep(wanted["seconds"])
-            os.kill(
-                child, signal.SIGKILL
-            )  # also where it has ended: it is waited for below, so the id is still its own
+            os.kill(child, signal.SIGKILL)  # if it has ended, nothing happens: its id is its own until it is waited for
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 

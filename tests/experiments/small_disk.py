@@ -1,4 +1,4 @@
-"""What happens on a disk that is full or read-only, tried on a real one: ``python small_disk.py <where it is mounted>``.
+"""What happens on a full or read-only disk, tried on a real one: ``python small_disk.py <where it is mounted>``.
 
 Prints as JSON what became of a stage with so many bytes free, and of commands: exit code and standard error.
 """
@@ -32,7 +32,7 @@ def make(folder: Path) -> None:
     """Checkpoints of 0.8 MB, weights of 0.4 MB, arrays and numbers of 0.5 MB each, bytes of 1 MB."""
     model = torch.nn.Linear(320, 320)
     train(
-        model, lambda step: torch.ones(1, 320), lambda batch: model(batch).square().mean(),
+        model, lambda _: torch.ones(1, 320), lambda batch: model(batch).square().mean(),
         TrainingConfig(steps=3, batch_size=1, learning_rate=0.001, checkpoint_every=1), compute=choose_compute("cpu"),
         seed=0, checkpoint=folder / "training.pt",
     )  # fmt: skip

@@ -178,13 +178,12 @@ def test_nothing_to_compare_with_is_said(open_tiny, finished: Experiment):
         plates.seeds_and_rounds(stages, rows=1)
 
 
-PLATES = [
-    name
-    for name, draw in vars(plates).items()
-    if inspect.isfunction(draw)
-    and not name.startswith("_")
-    and inspect.signature(draw).return_annotation is PaperFigure
-]
+def draws(name: str) -> bool:
+    function = getattr(plates, name)
+    return inspect.isfunction(function) and inspect.signature(function).return_annotation is PaperFigure
+
+
+PLATES = [name for name in vars(plates) if not name.startswith("_") and draws(name)]
 
 
 @pytest.mark.parametrize("name", PLATES)
