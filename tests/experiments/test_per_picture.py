@@ -85,7 +85,9 @@ def test_two_processes_make_the_same_as_one(finished: Experiment, open_tiny, tmp
 
 
 def test_a_dask_cluster_makes_the_same(tmp_path):
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp") as own:
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp"
+    ) as own:
         workers = Workers(cluster=own.scheduler_address)
         make_each(square, tmp_path / "cluster", 12, workers=workers, report=quiet)
     make_each(square, tmp_path / "alone", 12, workers=Workers(), report=quiet)

@@ -271,9 +271,7 @@ class Stages:
     def description_of(self, picture: int, variant: str, seed: int) -> Float16[np.ndarray, "..."]:
         """What is kept of one training picture to describe its regions by, computed anew."""
         backbone, image = self.classifier(seed).backbone, self.scenes("train").image(picture)
-        return describe(
-            backbone, image, self.regions()[picture], self.variant(variant).features, compute=self.compute
-        )
+        return describe(backbone, image, self.regions()[picture], self.variant(variant).features, compute=self.compute)
 
     @lru_cache(maxsize=64)  # noqa: B019
     def arrays(self, folder: Path, count: int, dtype: DTypeLike | None = None) -> PictureArrays:
