@@ -1,7 +1,7 @@
 """A run that is killed goes on where it was and ends with the very bytes of one that was not.
 
-The uninterrupted run is made by this process, the killed ones by another that hashes texts differently and keeps no
-picture in memory: what is equal depends on neither.
+The uninterrupted run is made by this process, the killed ones by another that hashes texts differently: what is equal
+does not depend on the process either.
 """
 
 import itertools
