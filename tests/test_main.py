@@ -1,5 +1,6 @@
 """The command line: what is typed reaches the library, and what goes wrong is one sentence with exit code 2."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -127,3 +128,15 @@ def test_help_is_quick_because_nothing_heavy_is_imported():
     script = "import sys, wsss_lib.__main__; print(sorted({'torch', 'papermill', 'pandas', 'cv2'} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert answer.stdout == "[]\n"
+
+
+def test_a_folder_for_predictions_that_is_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    out = tmp_path / "out"
+    read_only = OSError(errno.EROFS, "Read-only file system", str(out / "overlays"))
+    monkeypatch.setattr("wsss_lib.segmentation.predict.predict_folder", Recorder(read_only))
+    assert main(["predict", "--images", ".", "--out", str(out), "--model", "."]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"wsss: {out} cannot be written to; pass --build (fit and predict: --out)")
+    assert said.count("\n") == 1

@@ -137,11 +137,13 @@ def predict(images: Path, out: Path, where: Settings = Where(), model: Path | No
         where: Whose trained network to take, unless a model is given.
         model: Folder of a trained network; the newest one of the profile unless given.
     """
+    from wsss_lib.experiments.files import writing
     from wsss_lib.experiments.status import newest_model
     from wsss_lib.segmentation.predict import predict_folder
 
-    for line in predict_folder(model or newest_model(where.places()), images, out):
-        print(line, flush=True)
+    with writing(out):
+        for line in predict_folder(model or newest_model(where.places()), images, out):
+            print(line, flush=True)
     return 0
 
 

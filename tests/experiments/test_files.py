@@ -1,11 +1,14 @@
 import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wsss_lib.experiments import files
-from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json, writing
+from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json, sweep, whole_folder, writing
 from wsss_lib.vocabulary import DataError, SettingsError
 
 
@@ -50,13 +53,26 @@ def test_full_disk_in_one_sentence(tmp_path: Path):
 
 
 def test_full_disk_told_without_an_error_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(files, "_free_space", lambda _: 0)
+    monkeypatch.setattr(files, "_is_full", lambda _: True)
     with pytest.raises(DataError, match="no space is left"), writing(tmp_path):
-        raise RuntimeError("unexpected pos 64 vs 0")
+        raise RuntimeError("write failed")
+
+
+def test_full_disk_told_in_words_when_there_is_space_again(tmp_path: Path):
+    """As safetensors does it: the file that had no room is removed before anybody can ask how full the disk is."""
+    with pytest.raises(DataError, match="no space is left"), writing(tmp_path):
+        raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def test_read_only_folder_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """To free space would not help."""
+    monkeypatch.setattr(files, "_is_full", lambda _: True)
+    with pytest.raises(SettingsError, match="cannot be written to"), writing(tmp_path):
+        raise OSError(errno.EROFS, "Read-only file system", str(tmp_path / "x"))
 
 
 def test_read_only_folder_in_one_sentence(tmp_path: Path):
-    with pytest.raises(SettingsError, match="cannot be written to; pass --build"), writing(tmp_path):
+    with pytest.raises(SettingsError, match=r"to; pass --build .* with a folder of yours"), writing(tmp_path):
         raise OSError(errno.EROFS, "Read-only file system", str(tmp_path / "x"))
 
 
@@ -74,3 +90,39 @@ def test_other_errors_pass_unchanged(tmp_path: Path):
         (tmp_path / "absent").read_text()
     with pytest.raises(KeyError), writing(tmp_path):
         raise KeyError("a bug")
+
+
+def test_a_folder_takes_the_place_of_the_old_one_whole(tmp_path: Path):
+    folder = tmp_path / "predictions" / "val"
+    for content in ("old", "new"):
+        with whole_folder(folder) as unfinished:
+            assert [path.name for path in folder.parent.glob("val/*")] == (["old"] if content == "new" else [])
+            (unfinished / content).touch()
+    assert [path.name for path in folder.iterdir()] == ["new"]
+    with pytest.raises(KeyError), whole_folder(folder):
+        raise KeyError
+    assert [path.name for path in folder.parent.rglob("*")] == ["val", "new"]
+
+
+def test_a_folder_that_a_killed_process_of_the_same_id_left(tmp_path: Path):
+    (tmp_path / f".val.{os.getpid()}.part").mkdir()
+    (tmp_path / f".val.{os.getpid()}.part" / "half").touch()
+    with whole_folder(tmp_path / "val") as unfinished:
+        (unfinished / "whole").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["val", "whole"]
+
+
+def test_only_what_dead_processes_left_is_swept_away(tmp_path: Path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    tables = tmp_path / "tables"
+    (tables / f".val.{dead.pid}.part").mkdir(parents=True)
+    kept = [f".a.csv.{os.getpid()}.part", ".hidden.part", f"a.csv.{dead.pid}.part", "a.csv"]
+    for name in (*kept, f".a.csv.{dead.pid}.part", f".val.{dead.pid}.part/half"):
+        (tables / name).touch()
+    elsewhere = tmp_path / "store" / f".a.npz.{dead.pid}.part"
+    elsewhere.parent.mkdir()
+    elsewhere.touch()
+    sweep(tmp_path, skip=tmp_path / "store")
+    assert sorted(path.name for path in tables.iterdir()) == sorted(kept)
+    assert elsewhere.exists()

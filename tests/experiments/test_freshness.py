@@ -151,3 +151,13 @@ def test_files_since(tmp_path: Path):
         path.write_text("")
         os.utime(path, (50, 50) if "old" in name else (100, 100))
     assert files_since(tmp_path, 100, skip=[tmp_path / "store"]) == ["predictions/val/a.png", "tables/new.csv"]
+
+
+def test_what_another_process_is_writing_is_none_of_the_files_and_may_vanish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("a.csv", ".b.csv.123.part"):
+        (tmp_path / name).touch()
+    listed = Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda *arguments: [*listed(*arguments), tmp_path / "gone.csv"])
+    assert files_since(tmp_path, 0, skip=[]) == ["a.csv"]

@@ -4,6 +4,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from wsss_lib.experiments.lock import is_held, lock
 
 HOLD = """
@@ -64,3 +66,13 @@ def test_lock_of_a_killed_process_is_free(tmp_path: Path):
     said: list[str] = []
     with lock(tmp_path / "a", waiting_for="seeds", report=said.append):
         assert said == []
+
+
+def test_whether_a_lock_is_held_can_be_asked_without_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As in a read-only folder."""
+    (tmp_path / "a").touch()
+    opened = []
+    real = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, mode="r": opened.append(mode) or real(self, mode))
+    assert not is_held(tmp_path / "a")
+    assert opened == ["r"]

@@ -84,6 +84,13 @@ def test_two_processes_make_the_same_as_one(finished: Experiment, open_tiny, tmp
         )
 
 
+def test_what_is_kept_in_memory_makes_no_difference(finished: Experiment, open_tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(per_picture, "KEPT_BYTES", 0)
+    stages = open_tiny(tmp_path).main
+    for mine, kept in zip(stages.rounds(), finished.main.rounds(), strict=True):
+        np.testing.assert_array_equal(mine, kept)
+
+
 def test_a_dask_cluster_makes_the_same(tmp_path):
     with LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp"

@@ -1,6 +1,9 @@
 """Every figure shows what the stages made, and is kept under its name."""
 
+import inspect
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +13,7 @@ from wsss_lib.data.pictures import read_label_map
 from wsss_lib.experiments import pages, plates
 from wsss_lib.experiments.pipeline import Experiment
 from wsss_lib.experiments.segmentation import Segmentation
+from wsss_lib.reporting.canvas import PaperFigure
 from wsss_lib.vocabulary import DataError, SettingsError
 
 KINDS = (".json", ".pdf", ".png", ".svg")
@@ -172,3 +176,34 @@ def test_nothing_to_compare_with_is_said(open_tiny, finished: Experiment):
     stages.scenes = lambda split="train": replace(known(split), label_map=None)
     with pytest.raises(DataError, match="no label maps to compare with"):
         plates.seeds_and_rounds(stages, rows=1)
+
+
+def draws(name: str) -> bool:
+    function = getattr(plates, name)
+    return inspect.isfunction(function) and inspect.signature(function).return_annotation is PaperFigure
+
+
+PLATES = [name for name in vars(plates) if not name.startswith("_") and draws(name)]
+
+
+@pytest.mark.parametrize("name", PLATES)
+def test_every_figure_drawn_twice_has_the_same_bytes(open_tiny, finished: Experiment, name: str):
+    """SVG, PNG, PDF and data; the second time in an experiment that was opened anew."""
+
+    def files(experiment: Experiment) -> dict[str, bytes]:
+        shutil.rmtree(experiment.places.figures, ignore_errors=True)
+        given = {"stages": experiment.main, "roles": [experiment.main], "experiment": experiment, "rows": 1}
+        draw = getattr(plates, name)
+        wanted = inspect.signature(draw).parameters
+        if "scores" in wanted:
+            given["scores"] = pages.measured([experiment.main], "seeds", "rounds", "segmentation")
+        draw(**{parameter: given[parameter] for parameter in wanted if parameter in given})
+        return {path.name: path.read_bytes() for path in experiment.places.figures.iterdir()}
+
+    once, twice = files(finished), files(open_tiny(finished.places.build))
+    assert sorted({Path(file).suffix for file in once}) == list(KINDS)
+    assert once == twice
+
+
+def test_every_figure_is_among_them():
+    assert len(PLATES) == 11

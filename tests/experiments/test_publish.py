@@ -1,5 +1,6 @@
 """Publishing: only finished profiles, with checksums, and README blocks that follow the files."""
 
+import errno
 import json
 import shutil
 from dataclasses import replace
@@ -51,6 +52,24 @@ def test_publishes_tables_figures_and_where_they_come_from(places, tmp_path):
     made = next(places.store.glob("stage/*/record.json"))
     assert [each["commit"] for each in record["commits"]] == [str(json.loads(made.read_text())["commit"])]
     assert readme.read_text() == "before\n<!-- smoke/table06.md -->\n| a |\n<!-- end -->\nafter\n"
+
+
+def test_publishing_that_breaks_off_leaves_what_was_there(places, tmp_path, monkeypatch):
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- smoke/table06.md -->\n<!-- end -->\n")
+    folder = publish(places, figures=tmp_path / "figures", readme=readme)
+    before = {path: path.read_bytes() for path in (readme, *folder.iterdir())}
+    (places.tables / "table06.md").write_text("| b |\n")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("wsss_lib.experiments.publish.save_json", full)
+        with pytest.raises(DataError, match="no space is left"):
+            publish(places, figures=tmp_path / "figures", readme=readme)
+    assert {path: path.read_bytes() for path in (readme, *folder.iterdir())} == before
+    assert [path.name for path in folder.parent.iterdir()] == ["smoke"]
 
 
 def test_minutes_of_stages_that_were_there_before_are_told_apart(places, tmp_path):

@@ -152,9 +152,7 @@ def test_results_where_a_file_is(tmp_path: Path, said: list[str]):
         run_notebooks([notebook(tmp_path)], Places(build=tmp_path / "build"), report=said.append)
 
 
-def test_interrupt_stops_the_kernel_and_is_remembered(tmp_path: Path, places: Places):
-    """Ctrl-C on the command: exit code 130, no process left, and the notebook counts as interrupted."""
-    source = notebook(tmp_path, "import os, time\nprint('pid', os.getpid())\ntime.sleep(60)")
+def start_in_another_process(source: Path, places: Places, **environment: str) -> subprocess.Popen[str]:
     script = f"""
 import signal
 from pathlib import Path
@@ -163,9 +161,62 @@ from wsss_lib.experiments.runner import run_notebooks
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in the background without it
 run_notebooks([Path({str(source)!r})], Places(profile="smoke", build=Path({str(places.build)!r})))
 """
-    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", script], env={**os.environ, **environment}, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def kernel_of(child: subprocess.Popen[str]) -> int:
+    """Process id of a notebook's kernel, which the notebook prints."""
     assert child.stdout
-    kernel = next(int(line.rpartition(" ")[2]) for line in child.stdout if "  pid " in line)
+    return next(int(line.rpartition(" ")[2]) for line in child.stdout if "  pid " in line)
+
+
+SLOW = """
+import os, time
+from wsss_lib.data.disk import aside
+with aside(places.tables / "table.csv") as unfinished:
+    unfinished.write_text("1,2")
+    print("pid", os.getpid())
+    time.sleep(float(os.environ.get("SECONDS", 0)))
+"""
+
+
+def test_a_killed_run_goes_on_and_two_at_once_wait_for_each_other(tmp_path: Path, places: Places, said: list[str]):
+    """Only the runner is killed: its kernel ends by itself. Then two run at once: one works, the other waits."""
+    source = notebook(tmp_path, USES_STORE, SLOW, parameters="rounds = 3")
+    killed = start_in_another_process(source, places, SECONDS="60")
+    kernel = kernel_of(killed)
+    killed.kill()
+    killed.communicate()
+    assert status_of(places).state == "running"
+    (record,) = places.store.glob("cams/*/record.json")
+    before = record.stat()
+    psutil.wait_procs([psutil.Process(kernel)] if psutil.pid_exists(kernel) else [], timeout=20)
+    assert list(places.tables.glob(".table.csv.*.part"))
+
+    first = start_in_another_process(source, places, SECONDS="2")
+    kernel_of(first)
+    run_notebooks([source], places, report=said.append)
+    first.communicate(timeout=60)
+    assert said[1:] == [
+        f"01_tiny: waiting for process {first.pid}, which is making it", "[1/1] 01_tiny: fresh, nothing to do"
+    ]  # fmt: skip
+    assert first.returncode == 0
+    assert record.stat() == before  # the stage that was done before the kill was found again
+    assert sorted(path.name for path in places.tables.iterdir()) == ["table.csv", "verdict.txt"]
+    left_behind = {path.name for path in places.notebooks.iterdir()}
+    assert left_behind == {"01_tiny.ipynb", "01_tiny.json", "01_tiny.log", ".locks"}
+    status = status_of(places)
+    assert (status.state, status.outputs) == ("done", ["tables/table.csv", "tables/verdict.txt"])
+
+
+def test_interrupt_stops_the_kernel_and_is_remembered(tmp_path: Path, places: Places):
+    """Ctrl-C on the command: exit code 130, no process left, and the notebook counts as interrupted."""
+    source = notebook(tmp_path, "import os, time\nprint('pid', os.getpid())\ntime.sleep(60)")
+    child = start_in_another_process(source, places)
+    kernel = kernel_of(child)
     child.send_signal(2)
     child.communicate(timeout=20)
     assert child.returncode != 0

@@ -172,6 +172,30 @@ Store({str(store.root)!r}).artefact("seeds", params={{}}, inputs={{}}, make=make
     assert artefact.record["resumed"] is True
 
 
+def test_killed_between_the_record_and_the_name_it_is_whole(store: Store):
+    artefact = make(store)
+    artefact.folder.rename(artefact.folder.with_name(f"{artefact.key}.partial"))
+    assert not store.exists("seeds", params={}, inputs={})
+    late = Maker()
+    assert make(store, late) == artefact
+    assert late.calls == 0
+    assert [path.name for path in artefact.folder.parent.iterdir()] == [artefact.key]
+    assert artefact.record["resumed"] is False
+
+
+def test_what_a_killed_process_was_writing_does_not_stay(store: Store):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+
+    def interrupted(folder: Path) -> None:
+        (folder / f".labels.npz.{dead.pid}.part").touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(store, interrupted)
+    assert sorted(path.name for path in make(store).folder.iterdir()) == ["number.json", "record.json"]
+
+
 def test_folder_without_record_is_made_again(store: Store):
     artefact = make(store)
     (artefact.folder / "record.json").unlink()

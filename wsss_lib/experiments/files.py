@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from wsss_lib.data.disk import aside
 from wsss_lib.vocabulary import DataError, SettingsError, WsssError
@@ -17,7 +19,12 @@ from wsss_lib.vocabulary import DataError, SettingsError, WsssError
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 _NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}
-_LEAST_SPACE = 1 << 20  # bytes; PyTorch and safetensors report a full disk as errors of their own, without an errno
+_OPTION = "--build (fit and predict: --out)"
+_UNFINISHED = ".part"
+_LEAST_SPACE = 1 << 20  # bytes
+_FULL_IN_WORDS = ("No space left on device", "Disk quota exceeded", "unexpected pos", "PytorchStreamWriter failed")
+"""How safetensors and PyTorch report a full disk: as errors of their own, without an errno. By the time that they are
+caught the half-written file is gone, and the disk has space again."""
 
 
 @contextmanager
@@ -32,16 +39,16 @@ def writing(folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         code = error.errno if isinstance(error, OSError) else None
-        if code in _FULL or _free_space(folder) < _LEAST_SPACE:
-            raise DataError(
-                f"no space is left on the disk of {folder}; free some or pass --build with a folder on another disk,"
-                " then run the same command again: what is finished is kept"
-            ) from error
         if code in _FORBIDDEN and _is_inside(error, folder):
-            raise SettingsError(f"{folder} cannot be written to; pass --build with a folder of yours") from error
+            raise SettingsError(f"{folder} cannot be written to; pass {_OPTION} with a folder of yours") from error
         if code in _NO_FOLDER and any(place.is_file() for place in (folder, *folder.parents)):
             raise SettingsError(
-                f"{folder} cannot be a folder because a file is in its way; pass another --build"
+                f"{folder} cannot be a folder because a file is in its way; pass another {_OPTION}"
+            ) from error
+        if code in _FULL or any(words in str(error) for words in _FULL_IN_WORDS) or _is_full(folder):
+            raise DataError(
+                f"no space is left on the disk of {folder}; free some or pass {_OPTION} with a folder on another disk,"
+                " then run the same command again: what is finished is kept"
             ) from error
         raise
 
@@ -77,12 +84,54 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         raise DataError(f"{path} cannot be read ({error}); delete its folder and run the same command again") from error
 
 
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder to fill; it takes the place of ``folder`` when the block ends well, and vanishes otherwise."""
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}{_UNFINISHED}")
+    shutil.rmtree(unfinished, ignore_errors=True)  # in a container a killed process may have had the same id
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.replace(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def sweep(folder: Path, *, skip: Path | None = None) -> None:
+    """Remove what killed processes left half-written in ``folder``, outside ``skip``; of running ones nothing.
+
+    The names are those of ``disk.aside`` and :func:`whole_folder`, with the process id in them.
+    """
+    for left in [*folder.rglob(f".*{_UNFINISHED}")]:
+        owner = left.name.removesuffix(_UNFINISHED).rpartition(".")[2]
+        if (skip and left.is_relative_to(skip)) or not owner.isdecimal() or _is_running(int(owner)):
+            continue
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file is one that some process is still writing, or was when it was killed."""
+    return path.suffix == _UNFINISHED
+
+
+def _is_running(process: int) -> bool:
+    """Not so for a killed process that nobody has waited for, as happens in containers."""
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _is_inside(error: Exception, folder: Path) -> bool:
     named = getattr(error, "filename", None)
     return isinstance(named, str) and (Path(named).is_relative_to(folder) or folder.is_relative_to(named))
 
 
-def _free_space(folder: Path) -> int:
-    """Bytes free on the disk that holds ``folder`` or would hold it."""
+def _is_full(folder: Path) -> bool:
+    """Whether next to nothing is free on the disk that holds ``folder`` or would hold it."""
     nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    return shutil.disk_usage(nearest).free
+    return shutil.disk_usage(nearest).free < _LEAST_SPACE

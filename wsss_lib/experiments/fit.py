@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wsss_lib.data.disk import few, list_pictures, write_whole
+from wsss_lib.data.disk import aside, few, list_pictures, write_whole
 from wsss_lib.data.folder import OwnFolders, bounded_size, own_label_space
 from wsss_lib.data.simple_images import missing_targets
 from wsss_lib.evaluation.scores import scores
@@ -77,7 +77,8 @@ def fit(
     trained = run.artefact()
     with writing(out):
         for name in MODEL_FILES:
-            shutil.copyfile(trained.folder / name, out / name)
+            with aside(out / name) as unfinished:
+                shutil.copyfile(trained.folder / name, unfinished)
     found = _class_rows(stages, run)
     write_whole(out / "classes.csv", found.to_csv(index=False, lineterminator="\n").encode())
     page = report_page(

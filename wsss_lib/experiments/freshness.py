@@ -11,13 +11,15 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, Literal
 
-from wsss_lib.experiments.files import load_json, save_json
+from wsss_lib.experiments.files import is_unfinished, load_json, save_json
 from wsss_lib.experiments.places import REPOSITORY, Places
 from wsss_lib.experiments.store import Store, plain
 from wsss_lib.vocabulary import DataError, SettingsError
@@ -96,9 +98,19 @@ def folder_fingerprint(folder: Path | None) -> str:
 
 
 def files_since(folder: Path, moment: float, *, skip: Iterable[Path]) -> list[str]:
-    """Files in ``folder`` written at or after ``moment`` (seconds since 1970), relative to it, outside ``skip``."""
-    found = (path for path in folder.rglob("*") if path.is_file() and not any(path.is_relative_to(s) for s in skip))
-    return sorted(str(path.relative_to(folder)) for path in found if path.stat().st_mtime >= moment)
+    """Files in ``folder`` written at or after ``moment`` (seconds since 1970), relative to it, outside ``skip``.
+
+    Another process may be at work in the folder: what it is still writing is none of them, and may vanish meanwhile.
+    """
+    found = []
+    for path in folder.rglob("*"):
+        if is_unfinished(path) or any(path.is_relative_to(each) for each in skip):
+            continue
+        with suppress(FileNotFoundError):
+            facts = path.stat()
+            if S_ISREG(facts.st_mode) and facts.st_mtime >= moment:
+                found.append(str(path.relative_to(folder)))
+    return sorted(found)
 
 
 def _cells(notebook: Path) -> list[tuple[str, str]]:

@@ -35,10 +35,10 @@ def lock(path: Path, *, waiting_for: str, report: Callable[[str], None]) -> Iter
 
 
 def is_held(path: Path) -> bool:
-    """Whether some process holds the lock ``path`` now."""
+    """Whether some process holds the lock ``path`` now; writes nothing, the folder may be read-only."""
     if not path.exists():
         return False
-    with path.open("a+") as file:
+    with path.open() as file:
         return not _taken(file.fileno())
 
 

@@ -4,7 +4,6 @@ A notebook's cell calls one of these functions, or one of ``plates`` for a pictu
 the same content lies in the folders of ``Places`` afterwards. Stages that are missing are made on the way.
 """
 
-import os
 import shutil
 import textwrap
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from wsss_lib.data.disk import write_whole
-from wsss_lib.experiments.files import writing
+from wsss_lib.experiments.files import whole_folder, writing
 from wsss_lib.experiments.measure import (
     all_scores,
     compared_scores,
@@ -195,16 +194,9 @@ def _predictions_folder(stages: Stages) -> Path:
 def _copy_predictions(stages: Stages, split: str, seed: int, folder: Path) -> None:
     """The folder appears whole, and holds the pictures of this split only, whatever was in it before."""
     made = Segmentation(stages=stages, seed=seed).predictions(split)
-    unfinished = folder.with_name(f".{split}.{os.getpid()}")
-    with writing(folder):
-        try:
-            unfinished.mkdir(parents=True)
-            for name in stages.scenes(split).names:
-                shutil.copyfile(made.folder / f"{name}.png", unfinished / f"{name}.png")
-            shutil.rmtree(folder, ignore_errors=True)
-            unfinished.replace(folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+    with writing(folder), whole_folder(folder) as unfinished:
+        for name in stages.scenes(split).names:
+            shutil.copyfile(made.folder / f"{name}.png", unfinished / f"{name}.png")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from wsss_lib.data.disk import write_whole
 from wsss_lib.data.pictures import fingerprint_of_files
-from wsss_lib.experiments.files import save_json, writing
+from wsss_lib.experiments.files import save_json, whole_folder, writing
 from wsss_lib.experiments.freshness import Status
 from wsss_lib.experiments.places import REPOSITORY, Places
 from wsss_lib.experiments.profiles import load_profile
@@ -42,14 +43,13 @@ def publish(places: Places, *, figures: Path = REPOSITORY / "figures", readme: P
         raise DataError(f"{large[0]} is larger than {LARGEST_FILE // 1_000_000} MB; draw it smaller before publishing")
     target = figures / places.profile
     with writing(target):
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        for path in found:
-            shutil.copyfile(path, target / path.name)
-        checksums = {path.name: fingerprint_of_files([target / path.name]) for path in found}
-        save_json(target / "provenance.json", {**record, "files": checksums})
+        with whole_folder(target) as unfinished:
+            for path in found:
+                shutil.copyfile(path, unfinished / path.name)
+            checksums = {path.name: fingerprint_of_files([unfinished / path.name]) for path in found}
+            save_json(unfinished / "provenance.json", {**record, "files": checksums})
         if readme.exists():
-            readme.write_text(filled(readme.read_text(encoding="utf-8"), figures), encoding="utf-8")
+            write_whole(readme, filled(readme.read_text(encoding="utf-8"), figures).encode())
     return target
 
 

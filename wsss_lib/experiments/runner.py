@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from wsss_lib.experiments.files import writing
+from wsss_lib.experiments.files import sweep, writing
 from wsss_lib.experiments.freshness import Stamp, Status, files_since, notebook_stamp, why_stale
 from wsss_lib.experiments.lock import lock
 from wsss_lib.experiments.notebooks import all_notebooks, checked_parameters, expected_minutes
@@ -158,6 +158,7 @@ def _execute(job: Job, status: Status, *, limit: float, on_line: Callable[[str],
     unfinished, used_log = job.file(".running.ipynb"), job.file(".used")
     for leftover in (unfinished, used_log, job.file(".failed.ipynb")):
         leftover.unlink(missing_ok=True)
+    sweep(job.places.folder, skip=job.places.store)
     start, watch = time.time(), MemoryWatch()
     try:
         with watch, job.file(".log").open("w", encoding="utf-8") as log:

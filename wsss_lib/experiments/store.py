@@ -4,8 +4,9 @@ An artefact is a folder, ``<root>/<stage>/<key>/``, whose key is a hash of the s
 of its inputs. Changing a parameter changes the keys of everything after it, so nothing stale can be found and nothing
 that is still right is made again.
 
-A stage works in ``<key>.partial/``, which is renamed to ``<key>/`` when all is there. A killed run therefore leaves a
-partial folder; the next run hands that same folder to the stage, which may go on from a checkpoint in it.
+A stage works in ``<key>.partial/``, which gets its record when all is there and is then renamed to ``<key>/``. A killed
+run therefore leaves a partial folder; the next run hands that same folder to the stage, which may go on from a
+checkpoint in it.
 """
 
 import dataclasses
@@ -24,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from wsss_lib.experiments.files import load_json, save_json, writing
+from wsss_lib.experiments.files import load_json, save_json, sweep, writing
 from wsss_lib.experiments.lock import lock
 from wsss_lib.experiments.provenance import Stopwatch, peak_memory_mb, provenance
 from wsss_lib.training.together import Together
@@ -147,11 +148,15 @@ class Store:
         make: Callable[[Path], None],
     ) -> None:
         partial = artefact.folder.with_name(artefact.key + PARTIAL)
+        if (partial / RECORD).is_file():  # killed between the record and the name: all is there
+            _publish(partial, artefact.folder)
+            return
         resumed = partial.is_dir() and any(partial.iterdir())
         partial.mkdir(parents=True, exist_ok=True)
         self._report(f"{artefact.stage}: {'going on after an interruption' if resumed else 'started'}")
         stopwatch = Stopwatch()
         make(partial)
+        sweep(partial)
         record = {
             "stage": artefact.stage,
             "params": plain(params),
@@ -163,8 +168,7 @@ class Store:
             **provenance(),
         }
         save_json(partial / RECORD, record)
-        shutil.rmtree(artefact.folder, ignore_errors=True)  # what is there without a record is damaged
-        partial.rename(artefact.folder)
+        _publish(partial, artefact.folder)
         self._report(f"{artefact.stage}: done in {stopwatch.seconds:.1f} s")
 
     def _remember(self, artefact: Artefact) -> None:
@@ -174,6 +178,11 @@ class Store:
         if log := os.environ.get("WSSS_USED_LOG"):
             with Path(log).open("a") as file:
                 file.write(f"{artefact.stage}/{artefact.key}\n")
+
+
+def _publish(partial: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)  # what is there without a record is damaged
+    partial.rename(folder)
 
 
 def plain(value: Any) -> Any:
