@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from wsss_lib.experiments.places import NOTEBOOKS, Places
-from wsss_lib.vocabulary import SettingsError, WsssError
+from wsss_lib.vocabulary import DataError, SettingsError, WsssError
 
 app = tyro.extras.SubcommandApp()
 
@@ -120,10 +120,32 @@ def make(stages: tyro.conf.Positional[tuple[str, ...]], where: Settings = Where(
 
 @app.command
 def status(where: Settings = Where()) -> int:
-    """Say which results are fresh, which are stale, and why."""
+    """Say which notebooks and stages are fresh, stale or missing; ``wsss why`` says what has changed."""
+    from wsss_lib.experiments.pipeline import Experiment
     from wsss_lib.experiments.status import status_lines
+    from wsss_lib.experiments.why import count_lines, stages_of
 
-    print("\n".join(status_lines(where.places())))
+    places = where.places()
+    print("\n".join(status_lines(places)), flush=True)
+    try:
+        print("\n".join(count_lines(stages_of(Experiment(places)))))
+    except DataError as error:
+        print(f"The stages are not told, because their data are not there: {error}")
+    return 0
+
+
+@app.command
+def why(stage: tyro.conf.Positional[str], where: Settings = Where()) -> int:
+    """Say what has changed since the stored results of a stage were made.
+
+    Args:
+        stage: Its name in the store: classifier, superpixels, class_maps, seeds, clustering, segmentation, ...
+        where: Which sizes, and where things are.
+    """
+    from wsss_lib.experiments.pipeline import Experiment
+    from wsss_lib.experiments.why import why_lines
+
+    print("\n".join(why_lines(Experiment(where.places()), stage)))
     return 0
 
 

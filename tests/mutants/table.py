@@ -1,7 +1,7 @@
 """The mutants: one constant, sign or operator of the method changed, and the tests that must notice.
 
-``source`` stands exactly once in ``file`` (below ``wsss_lib``). ``tests`` are files below ``tests``, or a notebook whose
-checked cells must notice.
+``source`` stands exactly once in ``file`` (below ``wsss_lib``). ``tests`` are files below ``tests``, or a
+notebook whose checked cells must notice.
 """
 
 from dataclasses import dataclass

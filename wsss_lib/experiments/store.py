@@ -60,6 +60,15 @@ class Artefact:
         return (self.folder / RECORD).is_file()
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """An artefact that a run would ask for: where it is or would be, and what its key is made from."""
+
+    artefact: Artefact
+    params: dict[str, Any]
+    inputs: dict[str, str]
+
+
 class Store:
     """Artefacts under one folder.
 
@@ -74,6 +83,7 @@ class Store:
         self.used: list[Artefact] = []
         self._report = report
         self._making = True
+        self._asked: list[Wanted] | None = None
 
     @contextmanager
     def looking(self) -> Iterator[None]:
@@ -83,6 +93,15 @@ class Store:
             yield
         finally:
             self._making = before
+
+    @contextmanager
+    def asking(self) -> Iterator[list["Wanted"]]:
+        """Inside, nothing is made or looked for: every artefact that is asked for goes into the list that is given."""
+        before, self._asked = self._asked, []
+        try:
+            yield self._asked
+        finally:
+            self._asked = before
 
     def artefact(
         self,
@@ -100,6 +119,9 @@ class Store:
         together the first one does; the others call ``make`` as well, with a folder to throw away, if it is ``shared``.
         """
         artefact = self.address(stage, params=params, inputs=inputs)
+        if self._asked is not None:
+            self._asked.append(Wanted(artefact=artefact, params=plain(params), inputs=_keys(inputs)))
+            return artefact
         if not artefact.complete:
             if not self._making:
                 raise NotMadeError(f"{stage} has not been made yet")

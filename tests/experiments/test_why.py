@@ -1,0 +1,101 @@
+"""What is fresh, what is stale and what has changed, asked of a finished tiny run; nothing is made by asking."""
+
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from wsss_lib.experiments import code
+from wsss_lib.experiments.pipeline import Experiment
+from wsss_lib.experiments.profiles import Role
+from wsss_lib.experiments.segmentation import Segmentation
+from wsss_lib.experiments.why import count_lines, stages_of, why_lines
+from wsss_lib.vocabulary import SettingsError
+
+DOWNSTREAM = {"clustering", "segmentation", "predictions"}
+
+
+@pytest.fixture(scope="module")
+def folder(finished: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished run's store, with predictions, that tests may look at under other settings."""
+    for split in ("train", "val", "test"):
+        Segmentation(stages=finished.main).predictions(split)
+    copy = tmp_path_factory.mktemp("why")
+    shutil.copytree(finished.places.build, copy, dirs_exist_ok=True)
+    return copy
+
+
+def without_systems(role: Role) -> Role:
+    return replace(role, systems={}, networks={}, variants={"default": role.variants["default"]})
+
+
+def states(experiment: Experiment) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for stage in stages_of(experiment):
+        found.setdefault(stage.wanted.artefact.stage, set()).add(stage.state)
+    return found
+
+
+def test_a_finished_run_is_fresh(open_tiny, folder, tiny):
+    experiment = open_tiny(folder, role=without_systems(tiny))
+    assert set(map(frozenset, states(experiment).values())) == {frozenset({"fresh"})}
+    assert all(line.endswith("fresh") for line in count_lines(stages_of(experiment)))
+
+
+def test_asking_makes_nothing(open_tiny, tmp_path, tiny):
+    experiment = open_tiny(tmp_path, role=without_systems(tiny))
+    assert Counter(stage.state for stage in stages_of(experiment)).keys() == {"missing"}
+    assert not list(tmp_path.rglob("record.json"))
+
+
+def test_another_centre_loss_makes_clustering_and_what_follows_stale(open_tiny, folder, tiny):
+    role = without_systems(tiny)
+    variant = role.variants["default"]
+    heavier = replace(variant, clustering=replace(variant.clustering, center_weight=0.5))
+    found = states(open_tiny(folder, role=replace(role, variants={"default": heavier})))
+    assert {name for name, each in found.items() if "stale" in each} == DOWNSTREAM
+    assert all(each == {"fresh"} for name, each in found.items() if name not in DOWNSTREAM)
+
+
+def test_the_changed_setting_is_named_and_followed_downstream(open_tiny, folder, tiny):
+    role = without_systems(tiny)
+    variant = role.variants["default"]
+    heavier = replace(variant, clustering=replace(variant.clustering, center_weight=0.5))
+    experiment = open_tiny(folder, role=replace(role, variants={"default": heavier}))
+    *lines, last = why_lines(experiment, "segmentation")
+    assert lines == [
+        "camvid, segmentation, seed 0: stale",
+        "  its input labels is another one",
+        "  labels is camvid, clustering, seed 0: stale",
+    ]
+    assert last in [  # the stored variants with and without centre loss are equally near
+        "    variant.clustering.center_weight: 0.001 -> 0.5",
+        "    variant.clustering.center_weight: 0.0 -> 0.5",
+    ]
+
+
+def test_other_code_of_the_centre_loss_makes_exactly_what_depends_on_it_stale(open_tiny, folder, tiny, monkeypatch):
+    true_statements = code.statements
+
+    def changed(file: Path) -> str:
+        return true_statements(file) + ("changed" if file.name == "center_loss.py" else "")
+
+    monkeypatch.setattr(code, "statements", changed)
+    experiment = open_tiny(folder, role=without_systems(tiny))
+    assert {name for name, each in states(experiment).items() if "stale" in each} == DOWNSTREAM
+    assert "  the code behind it has changed" in why_lines(experiment, "clustering")
+
+
+def test_another_colour_of_a_figure_makes_nothing_stale(open_tiny, folder, tiny, monkeypatch):
+    true_statements = code.statements
+    monkeypatch.setattr(
+        code, "statements", lambda file: true_statements(file) + ("red" if "reporting" in file.parts else "")
+    )
+    assert all(each == {"fresh"} for each in states(open_tiny(folder, role=without_systems(tiny))).values())
+
+
+def test_an_unknown_stage(open_tiny, folder, tiny):
+    with pytest.raises(SettingsError, match="no stage named 'clusterin'; did you mean 'clustering'"):
+        list(why_lines(open_tiny(folder, role=without_systems(tiny)), "clusterin"))

@@ -1,0 +1,144 @@
+"""Which stages of a profile are fresh, stale or missing, and what has changed since a stale one was made.
+
+A run's artefacts are asked for without making any, which gives the keys that they would have today. One that is not in
+the store is compared with the stored one of its stage and data set that differs least: where their parameters differ
+is what has changed.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from wsss_lib.experiments.names import check_name
+from wsss_lib.experiments.pipeline import Experiment
+from wsss_lib.experiments.segmentation import Segmentation
+from wsss_lib.experiments.shared import MAKERS
+from wsss_lib.experiments.store import Artefact, Wanted
+
+State = Literal["fresh", "stale", "missing"]
+_WORDS = {"code": "the code behind it", "compute": "the device or precision"}
+_SHOWN = 60  # characters of a value
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One artefact that a run asks for, and the stored one that it is compared with (``None`` without any)."""
+
+    wanted: Wanted
+    known: Artefact | None
+
+    @property
+    def state(self) -> State:
+        if self.wanted.artefact.complete:
+            return "fresh"
+        return "missing" if self.known is None else "stale"
+
+    @property
+    def name(self) -> str:
+        """``"camvid, clustering, default, seed 0"``."""
+        params = self.wanted.params
+        words = [params.get("dataset", ""), self.wanted.artefact.stage]
+        words += [str(params[name]) for name in ("system", "split") if name in params]
+        words += [f"seed {params['seed']}"] if "seed" in params else []
+        return ", ".join(filter(None, words))
+
+    @cached_property
+    def changes(self) -> list[str]:
+        """What differs from the stored one, in words, parameters first."""
+        if self.known is None:
+            return []
+        record = self.known.record
+        old, new = dict(_leaves(record["params"])), dict(_leaves(self.wanted.params))
+        lines = []
+        for path in [*new, *(path for path in old if path not in new)]:
+            if old.get(path) != new.get(path):
+                told = f"{_short(old.get(path, 'nothing'))} -> {_short(new.get(path, 'nothing'))}"
+                lines.append(f"{_WORDS[path]} has changed" if path in _WORDS else f"{path}: {told}")
+        lines += [
+            f"its input {name} is another one"
+            for name, key in self.wanted.inputs.items()
+            if record["inputs"].get(name) != key
+        ]
+        return lines
+
+
+def stages_of(experiment: Experiment) -> list[Stage]:
+    """Every artefact that a run asks for, up to its predictions, in the order of the method, each once."""
+    with experiment.store.asking() as asked:
+        for stages in experiment.roles.values():
+            for make in MAKERS.values():
+                make(stages)
+            for seed in stages.role.segmentation_seeds:
+                for split in ("train", "val", "test"):
+                    Segmentation(stages=stages, seed=seed).predictions(split)
+    once = {each.artefact.key: each for each in asked}
+    stored: dict[str, list[Artefact]] = {}
+    for artefact in experiment.store.contents():
+        stored.setdefault(artefact.stage, []).append(artefact)
+    return [Stage(each, _nearest(each, stored.get(each.artefact.stage, []))) for each in once.values()]
+
+
+def count_lines(found: list[Stage]) -> Iterator[str]:
+    """A line for each kind of stage: how many are fresh, stale and missing."""
+    for name in dict.fromkeys(stage.wanted.artefact.stage for stage in found):
+        states = [stage.state for stage in found if stage.wanted.artefact.stage == name]
+        counts = [f"{states.count(state)} {state}" for state in ("fresh", "stale", "missing") if state in states]
+        yield f"{name:<28} {', '.join(counts)}"
+
+
+def why_lines(experiment: Experiment, stage: str) -> Iterator[str]:
+    """For every artefact of a stage whether it is fresh, and what has changed if it is stale.
+
+    Where an input is another one, the changes of the stale stages that it comes from follow. ``SettingsError`` for a
+    stage that the profile has not.
+    """
+    found = stages_of(experiment)
+    check_name("stage", stage, dict.fromkeys(each.wanted.artefact.stage for each in found))
+    by_key = {each.wanted.artefact.key: each for each in found}
+    for each in found:
+        if each.wanted.artefact.stage == stage:
+            yield f"{each.name}: {each.state}"
+            if each.state == "stale":
+                yield from _explained(each, by_key, "  ")
+
+
+def _explained(stage: Stage, by_key: Mapping[str, Stage], indent: str) -> Iterator[str]:
+    for line in stage.changes:
+        yield indent + line
+    for name, key in stage.wanted.inputs.items():
+        source = by_key.get(key)
+        if source and source.state != "fresh" and stage.known and stage.known.record["inputs"].get(name) != key:
+            yield f"{indent}{name} is {source.name}: {source.state}"
+            yield from _explained(source, by_key, indent + "  ")
+
+
+def _nearest(wanted: Wanted, stored: list[Artefact]) -> Artefact | None:
+    """The stored artefact of the same data with the fewest differences from the wanted one; of equal ones the newest."""
+    new = dict(_leaves(wanted.params))
+    identity = {name: wanted.params.get(name) for name in ("dataset", "system", "split", "seed")}
+    best, fewest = None, 0
+    for artefact in stored:
+        record = artefact.record
+        if any(record["params"].get(name) != value for name, value in identity.items()):
+            continue
+        old = dict(_leaves(record["params"]))
+        differences = sum(old.get(path) != new.get(path) for path in {*old, *new})
+        differences += sum(record["inputs"].get(name) != key for name, key in wanted.inputs.items())
+        if best is None or differences <= fewest:
+            best, fewest = artefact, differences
+    return best
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Path and value of everything in nested mappings: ``config.training.steps`` and 400."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _leaves(part, f"{path}.{name}" if path else name)
+    else:
+        yield path, value
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
