@@ -16,7 +16,7 @@ WHERE = --profile $(PROFILE)$(if $(DATA), --data "$(DATA)")$(if $(WEIGHTS), --we
 # The stamp is named by what it stands for: editing either file makes it missing, touching them does not.
 INSTALLED := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
 
-.PHONY: help reproduce test lab bench status publish doctor lint clean
+.PHONY: help reproduce test mutants lab bench status publish doctor lint clean
 
 help:  ## list the targets (this list)
 	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
@@ -41,6 +41,9 @@ publish: $(INSTALLED)  ## finished tables and figures into figures/ and the READ
 
 doctor: $(INSTALLED)  ## whether this machine has what the project needs
 	$(WSSS) doctor $(WHERE)
+
+mutants: $(INSTALLED)  ## spoil the method one constant at a time: whether tests, notebooks and verdict notice
+	WSSS_MUTANTS=1 $(BIN)/pytest -q tests/mutants
 
 lint: $(INSTALLED)  ## style, types and import contract
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/basedpyright && $(BIN)/lint-imports

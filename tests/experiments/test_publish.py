@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,11 +10,21 @@ from datetime import UTC, datetime
 import pytest
 
 from wsss_lib.experiments.freshness import Status
-from wsss_lib.experiments.places import Places
+from wsss_lib.experiments.places import REPOSITORY, Places
 from wsss_lib.experiments.profiles import PROFILES
-from wsss_lib.experiments.publish import filled, minutes_covered, publish
+from wsss_lib.experiments.publish import MARK, NUMBER, filled, minutes_covered, publish
 from wsss_lib.experiments.store import Store
 from wsss_lib.vocabulary import DataError
+
+VERSIONS = {"3.11", "3.13", "2.15"}
+"""Decimal numbers in the README that are no measurements: of Python and of PyTorch."""
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch):
+    """Whether the working tree that the tests run in has changes is not their subject."""
+    state = {"commit": "0123456789abcdef", "dirty": False}
+    monkeypatch.setattr("wsss_lib.experiments.provenance.source_state", lambda *_: state)
 
 
 @pytest.fixture
@@ -132,3 +143,47 @@ def test_a_large_file_is_refused(places, tmp_path, monkeypatch):
     monkeypatch.setattr("wsss_lib.experiments.publish.LARGEST_FILE", 3)
     with pytest.raises(DataError, match=r"table06\.md is larger"):
         publish(places, figures=tmp_path / "figures", readme=tmp_path / "none")
+
+
+def test_a_number_in_a_sentence_is_the_published_one(tmp_path):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "table01.csv").write_text('method,"class mIoU, here"\nPSA,7.8\nSEC,10.1\n')
+    costs = {"01": {"minutes": 1.25, "minutes_before": 0.5}, "02": {"minutes": 2.0, "minutes_before": 0.0}}
+    (tmp_path / "toy" / "provenance.json").write_text(json.dumps({"notebooks": costs}))
+    text = (
+        "SEC has <!-- toy/table01.csv: SEC, class mIoU, here -->9<!-- end --> in "
+        "<!-- toy/provenance.json: minutes -->1<!-- end --> min; <!-- voc/x.csv: a, b -->5<!-- end -->"
+    )
+    assert filled(text, tmp_path) == (
+        "SEC has <!-- toy/table01.csv: SEC, class mIoU, here -->10.1<!-- end --> in "
+        "<!-- toy/provenance.json: minutes -->3.8<!-- end --> min; <!-- voc/x.csv: a, b -->5<!-- end -->"
+    )
+
+
+@pytest.mark.parametrize("mark", ["CCNN, class mIoU, here", "PSA, class mIoU", "PSA"])
+def test_a_mark_that_names_no_number(tmp_path, mark):
+    (tmp_path / "t.csv").write_text('method,"class mIoU, here"\nPSA,7.8\n')
+    with pytest.raises(DataError, match="no single number in row"):
+        filled(f"<!-- t.csv: {mark} -->1<!-- end -->", tmp_path)
+
+
+def test_the_readme_is_what_publishing_would_write():
+    """A table or a marked number that was edited by hand, or published without rewriting the README, fails here."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert filled(readme, REPOSITORY / "figures") == readme
+
+
+def test_every_measured_number_of_the_readme_has_a_record():
+    """Outside marks and commands, a decimal number is a version; all else needs a record."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    for marked in (MARK, NUMBER, re.compile(r"```.*?```", re.DOTALL)):
+        readme = marked.sub("", readme)
+    assert set(re.findall(r"\d+\.\d+", readme)) <= VERSIONS
+
+
+def test_results_with_uncommitted_changes_are_not_published(places, tmp_path):
+    path = next(places.store.glob("stage/*/record.json"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "commit": "0123456789ab", "dirty": True}))
+    with pytest.raises(DataError, match=r"made with uncommitted changes \(on 0123456789\)"):
+        publish(places, figures=tmp_path / "figures", readme=tmp_path / "none")
+    assert not (tmp_path / "figures").exists()

@@ -2,7 +2,10 @@
 
 A published folder holds the tables (CSV, Markdown, LaTeX), the figures (PNG) and ``provenance.json``: commits, machine,
 versions, what every notebook and every stage cost, and a checksum of every file. In the README, what stands between
-``<!-- camvid/table06.md -->`` and ``<!-- end -->`` is replaced by that file.
+``<!-- camvid/table06.md -->`` and ``<!-- end -->`` is replaced by that file, and a number within a sentence by the one
+that its mark names: ``<!-- camvid/table03.csv: PSA, class mIoU, here -->33.5<!-- end -->`` is the column ``class mIoU,
+here`` of the row whose first cell is ``PSA``, and ``<!-- toy/provenance.json: minutes -->`` what all notebooks took.
+Numbers of settings that were tried once and given up have their record in ``figures/tried.csv``.
 """
 
 import re
@@ -12,9 +15,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from wsss_lib.data.disk import write_whole
 from wsss_lib.data.pictures import fingerprint_of_files
-from wsss_lib.experiments.files import save_json, whole_folder, writing
+from wsss_lib.experiments.files import load_json, save_json, whole_folder, writing
 from wsss_lib.experiments.freshness import Status
 from wsss_lib.experiments.places import REPOSITORY, Places
 from wsss_lib.experiments.profiles import load_profile
@@ -26,7 +31,11 @@ FIGURES = ("*.png",)
 FOREIGN_PICTURES = ("figure0[1-4]_*.png", "figure05_seeds_and_rounds_*.png", "figure06_*_*.png")
 """Not published where the pictures in them are other people's; a few pictures are quoted, in Figures 5 and 6."""
 LARGEST_FILE = 5_000_000  # bytes; larger files do not belong into the repository
-MARK = re.compile(r"(<!-- (?P<name>[\w./-]+) -->\n)(?P<content>.*?)(<!-- end -->)", re.DOTALL)
+NUMBER = re.compile(
+    r"(<!-- (?P<file>[\w./-]+\.(?:csv|json)): (?P<row>[^,>]+?)(?:, (?P<column>[^>]+?))? -->)"
+    r"(?P<number>[^<]*)(<!-- end -->)"
+)
+MARK = re.compile(r"(<!-- (?!end )(?P<name>[\w./-]+) -->\n)(?P<content>.*?)(<!-- end -->)", re.DOTALL)
 
 
 def publish(places: Places, *, figures: Path = REPOSITORY / "figures", readme: Path = REPOSITORY / "README.md") -> Path:
@@ -35,6 +44,10 @@ def publish(places: Places, *, figures: Path = REPOSITORY / "figures", readme: P
     Raises ``DataError`` if a notebook of the profile has not run to its end, or a file is too large.
     """
     record = {"notebooks": _costs(places), **_origin(places), "stages": _stages(places)}
+    if unclean := [each["commit"] for each in record["commits"] if each["dirty"]]:
+        raise DataError(
+            f"some results were made with uncommitted changes (on {unclean[0][:10]}); commit, run again and publish then"
+        )
     found = [path for pattern in TABLES for path in sorted(places.tables.glob(pattern))]
     found += [path for pattern in FIGURES for path in sorted(places.figures.glob(pattern))]
     if load_profile(places.profile).needs_data:
@@ -62,7 +75,26 @@ def filled(text: str, figures: Path) -> str:
             return match[0]
         return f"{match[1]}{source.read_text(encoding='utf-8').strip()}\n{match[4]}"
 
-    return MARK.sub(replacement, text)
+    def number(match: re.Match[str]) -> str:
+        source = figures / match["file"]
+        value = _number(source, match["row"], match["column"]) if source.is_file() else match["number"]
+        return f"{match[1]}{value}{match[6]}"
+
+    return NUMBER.sub(number, MARK.sub(replacement, text))
+
+
+def _number(source: Path, row: str, column: str | None) -> str:
+    """A number of a published file as a sentence shows it; ``DataError`` if there is none of that name."""
+    if source.suffix == ".json":
+        costs = load_json(source)["notebooks"].values()
+        if row != "minutes":
+            raise DataError(f"{source} has no number {row!r} for the README, only minutes")
+        return f"{sum(each['minutes'] + each['minutes_before'] for each in costs):.1f}"
+    table = pd.read_csv(source, dtype=str)
+    found = table.loc[table.iloc[:, 0] == row]
+    if len(found) != 1 or column not in table.columns:
+        raise DataError(f"{source} has no single number in row {row!r}, column {column!r}; mend the mark in the README")
+    return str(found.iloc[0][column])
 
 
 def _origin(places: Places) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def _explained(stage: Stage, by_key: Mapping[str, Stage], indent: str) -> Iterat
 
 
 def _nearest(wanted: Wanted, stored: list[Artefact]) -> Artefact | None:
-    """The stored artefact of the same data with the fewest differences from the wanted one; of equal ones the newest."""
+    """The stored artefact of the same data that differs least from the wanted one; of equal ones the newest."""
     new = dict(_leaves(wanted.params))
     identity = {name: wanted.params.get(name) for name in ("dataset", "system", "split", "seed")}
     best, fewest = None, 0
