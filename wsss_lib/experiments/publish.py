@@ -46,7 +46,7 @@ def publish(places: Places, *, figures: Path = REPOSITORY / "figures", readme: P
     record = {"notebooks": _costs(places), **_origin(places), "stages": _stages(places)}
     if unclean := [each["commit"] for each in record["commits"] if each["dirty"]]:
         raise DataError(
-            f"some results were made with uncommitted changes (on {unclean[0][:10]}); commit, run again and publish then"
+            f"some results were made with uncommitted changes (on {unclean[0][:10]}); commit, run again, then publish"
         )
     found = [path for pattern in TABLES for path in sorted(places.tables.glob(pattern))]
     found += [path for pattern in FIGURES for path in sorted(places.figures.glob(pattern))]
