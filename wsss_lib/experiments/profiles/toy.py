@@ -171,5 +171,5 @@ SMOKE = _toy(
 
 TOY = _toy(
     "toy", "procedural streets and scenes, three seeds on the main role, no files needed",
-    pictures=80, classifier=600, rounds=300, segmentation=100, seeds=3,
+    pictures=80, classifier=400, rounds=300, segmentation=100, seeds=3,
 )  # fmt: skip
