@@ -130,3 +130,12 @@ def test_label_space_of_a_role_must_be_given(street_space: LabelSpace) -> None:
     assert space_of({"camvid": street_space}, "camvid") is street_space
     with pytest.raises(SettingsError, match="'cityscapes'"):
         space_of({"camvid": street_space}, "cityscapes")
+
+
+def test_a_system_that_ran_as_another_variant_alone_says_so(rows: Rows) -> None:
+    """BBF without videos: its row with zero flow is another one, and the paper's row tells why it is empty."""
+    scores = checked(rows([30.0], system="bbf", stage="segmentation", split="val", variant="zero flow"))
+    key = ScoreKey(dataset="cityscapes", split="val", stage="segmentation", system="bbf")
+    assert measure(scores, key).status == "only zero flow"
+    assert measure(scores, ScoreKey(**{**vars(key), "variant": "zero flow"})).mean == 30.0
+    assert measure(scores, ScoreKey(**{**vars(key), "system": "sec"})).status == NOT_RUN

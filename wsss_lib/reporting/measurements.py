@@ -107,7 +107,8 @@ def measure(scores: pd.DataFrame, key: ScoreKey) -> Measurement:
 
     Variant ``"default"`` also finds rows without a variant. With ``network=None`` the paper's network is taken, or the
     only one there is; ``DataError`` if there are several and none of them is the paper's. A test split without scores
-    of a system that was scored on another split of the same data has its labels held back.
+    of a system that was scored on another split of the same data has its labels held back. A system that ran as another
+    variant alone, for want of data, says so (``"only zero flow"``): its number stands in a row of its own.
     """
     run = of_run(scores, key)
     rows = _where(run, split=key.split, metric=key.metric, target=key.target)
@@ -115,7 +116,8 @@ def measure(scores: pd.DataFrame, key: ScoreKey) -> Measurement:
     if len(rows):
         return Measurement(by_seed=values)
     if run.empty:
-        return Measurement(by_seed=values, status=NOT_RUN)
+        others = {*_where(scores, dataset=key.dataset, system=key.system, stage=key.stage)["variant"]} - {"default", ""}
+        return Measurement(by_seed=values, status=f"only {', '.join(sorted(others))}" if others else NOT_RUN)
     held_back = key.split == "test" and "test" not in set(run["split"])
     return Measurement(by_seed=values, status=HELD_BACK if held_back else NOT_MEASURED)
 
