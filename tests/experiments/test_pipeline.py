@@ -201,8 +201,8 @@ def test_a_stage_killed_within_goes_on_from_its_checkpoint(open_tiny, finished, 
         make[before]()
     batches = loop._batches
 
-    def dies(batch, start, stop, *, ahead):
-        for step, values in batches(batch, start, stop, ahead=ahead):
+    def dies(batch, start, stop, *, threads):
+        for step, values in batches(batch, start, stop, threads=threads):
             if step == 3:
                 raise KeyboardInterrupt
             yield step, values
