@@ -1,6 +1,8 @@
 """Fixtures shared by all tests."""
 
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,22 @@ def shared_folder() -> Path:
             f"needs real data: {folder / 'data'} is absent (set WSSS_SHARED to a folder with data/ and weights/)"
         )
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Iterator[None]:
+    """No test reaches beyond this machine; what a test starts as another program is not watched."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        host = address[0] if isinstance(address, tuple) else "localhost"  # a path: a socket of this machine
+        if host not in ("localhost", "::1") and not str(host).startswith("127."):
+            raise AssertionError(f"a test wants to reach {host}: tests must not need the network")
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

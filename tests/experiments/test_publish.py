@@ -171,6 +171,9 @@ def test_the_readme_is_what_publishing_would_write():
     """A table or a marked number that was edited by hand, or published without rewriting the README, fails here."""
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert filled(readme, REPOSITORY / "figures") == readme
+    named = [match["name"] for match in MARK.finditer(readme)] + [match["file"] for match in NUMBER.finditer(readme)]
+    assert len(named) > 10
+    assert all((REPOSITORY / "figures" / name).is_file() for name in named)
 
 
 def test_every_measured_number_of_the_readme_has_a_record():

@@ -88,6 +88,16 @@ def test_other_code_of_the_centre_loss_makes_exactly_what_depends_on_it_stale(op
     assert "  the code behind it has changed" in why_lines(experiment, "clustering")
 
 
+def test_other_code_of_the_superpixels_makes_all_that_rests_on_regions_stale(open_tiny, folder, tiny, monkeypatch):
+    true_statements = code.statements
+    monkeypatch.setattr(
+        code, "statements", lambda file: true_statements(file) + ("changed" if file.name == "superpixels.py" else "")
+    )
+    found = states(open_tiny(folder, role=without_systems(tiny)))
+    assert {name for name, each in found.items() if "stale" in each} == {*found} - {"classifier", "class_maps"}
+    assert {"superpixels", "seeds", "region_features", *DOWNSTREAM} < {*found}
+
+
 def test_another_colour_of_a_figure_makes_nothing_stale(open_tiny, folder, tiny, monkeypatch):
     true_statements = code.statements
     monkeypatch.setattr(

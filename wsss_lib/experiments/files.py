@@ -4,7 +4,9 @@ import errno
 import json
 import os
 import shutil
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 _NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}
 _OPTION = "--build (fit and predict: --out)"
 _UNFINISHED = ".part"
+_DAMAGED = (OSError, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, struct.error)
 _LEAST_SPACE = 1 << 20  # bytes
 _FULL_IN_WORDS = ("No space left on device", "Disk quota exceeded", "unexpected pos", "PytorchStreamWriter failed")
 """How safetensors and PyTorch report a full disk: as errors of their own, without an errno. By the time that they are
@@ -80,7 +83,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (*_DAMAGED, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}); delete its folder and run the same command again") from error
 
 

@@ -258,22 +258,23 @@ class Stages:
 
         A frozen backbone is the same for every seed, so its features are made once.
         """
-        scenes, config = self.scenes("train"), self.variant(variant).features
-        learnt = self.role.classifier
+        artefact, count = self.features_artefact(variant, seed), len(self.scenes("train"))
+        if self.variant(variant).features.pooling == "masked_roi":
+            return MaskedRoi(self.arrays(artefact.folder, count), self.regions(), self.region_counts)
+        return MeanPooled(self.rows(artefact.folder, count), self.region_counts)
+
+    def features_artefact(self, variant: str, seed: int) -> Artefact:
+        """What is kept of every training picture to describe its regions by."""
+        scenes, config, learnt = self.scenes("train"), self.variant(variant).features, self.role.classifier
         start = f"{learnt.backbone}, {self.weights_fingerprint(learnt.weights)}"
         network = start if learnt.frozen else self.classifier_artefact(seed)
 
         def make(folder: Path) -> None:
-            _ = self.regions_artefact  # made once, before many processes ask for it
             describe_each = partial(self.description_of, variant=variant, seed=seed)
             self.make_each(describe_each, folder, "train", f"region features, {config.pooling}")
 
-        params = {"config": config, "superpixels": self.role.superpixels}
-        inputs = {"network": network, "pictures": scenes.fingerprint}
-        artefact = self.artefact("region_features", params, inputs, make, of=self.description_of)
-        if config.pooling == "masked_roi":
-            return MaskedRoi(self.arrays(artefact.folder, len(scenes)), self.regions(), self.region_counts)
-        return MeanPooled(self.rows(artefact.folder, len(scenes)), self.region_counts)
+        inputs = {"network": network, "regions": self.regions_artefact, "pictures": scenes.fingerprint}
+        return self.artefact("region_features", {"config": config}, inputs, make, of=self.description_of)
 
     def description_of(self, picture: int, variant: str, seed: int) -> Float16[np.ndarray, "..."]:
         """What is kept of one training picture to describe its regions by, computed anew."""
@@ -316,13 +317,13 @@ class Stages:
             save_json(folder / "training.json", losses)
             shutil.rmtree(folder / "unfinished", ignore_errors=True)
 
-        inputs = {"classifier": self.classifier_artefact(seed), "pictures": self.scenes("train").fingerprint}
-        params = {
-            "variant": settings, "localization": self.class_maps(settings.where).config,
-            "superpixels": self.role.superpixels,
-            "seed": seed,
-        }  # fmt: skip
-        return self.artefact("clustering", params, inputs, make)
+        inputs = {
+            "classifier": self.classifier_artefact(seed),
+            "seeds": self.seeds_artefact(variant, seed),
+            "features": self.features_artefact(variant, seed),
+            "pictures": self.scenes("train").fingerprint,
+        }
+        return self.artefact("clustering", {"variant": settings, "seed": seed}, inputs, make)
 
     def label_maps(self, labels: Labels) -> RegionLabels:
         """Region labels as label maps of the training pictures."""

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.optim.swa_utils
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from wsss_lib.data.disk import aside
 from wsss_lib.training.compute import Compute
 from wsss_lib.training.together import shared_statistics
-from wsss_lib.vocabulary import SettingsError, WsssError
+from wsss_lib.vocabulary import DataError, SettingsError, WsssError
 
 Batch = TypeVar("Batch")
 Report = Callable[[str], None]
@@ -217,19 +217,23 @@ def _resume(
     compute: Compute,
 ) -> list[float]:
     """Load a checkpoint if there is one; the losses so far. Of several processes the first one reads it for all."""
-    state = None
-    if path is not None and path.is_file():
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    if compute.together:
-        state = compute.together.of_first(state)
-    if state is None:
+    together, found = compute.together, path is not None and path.is_file()
+    if not (together.of_first(found) if together else found):
         return []
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    scheduler.last_epoch = state["scheduler"]["last_epoch"]
-    if compute.together and not compute.together.first:
-        return state["losses"]  # the random state is the first process's
-    torch.set_rng_state(state["random"])
-    if state["random_cuda"] is not None and compute.device.type == "cuda":
-        torch.cuda.set_rng_state(state["random_cuda"], compute.device)
-    return state["losses"]
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True) if path and found else None
+        if together:
+            state = together.of_first(state)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        scheduler.last_epoch = state["scheduler"]["last_epoch"]
+        if together is None or together.first:  # the random state is the first process's
+            torch.set_rng_state(state["random"])
+            if state["random_cuda"] is not None and compute.device.type == "cuda":
+                torch.cuda.set_rng_state(state["random_cuda"], compute.device)
+        return [float(loss) for loss in state["losses"]]
+    except Exception as error:  # a damaged file fails in many ways, some of them private to torch
+        raise DataError(
+            f"the checkpoint {path} cannot be gone on from ({type(error).__name__}); delete it and run the same command"
+            " again: this training then starts over"
+        ) from error
