@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from wsss_lib.clustering import rounds
 from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled
 from wsss_lib.clustering.rounds import ClusteringConfig, RegionSampler, classes_without_regions, cluster
 from wsss_lib.training.compute import choose_compute
@@ -120,6 +121,27 @@ def same(one, other):
         np.array_equal(a.labels, b.labels) and a.losses == b.losses and a.center_losses == b.center_losses
         for a, b in zip(one, other, strict=True)
     )
+
+
+def test_every_round_learns_from_its_own_share(plane, three_classes, monkeypatch):
+    """Shares 0.5 and 0.75 for three rounds: the last one holds for the third as well."""
+    shares = []
+
+    def noted(labels, _certainty, share):
+        shares.append(share)
+        return labels
+
+    monkeypatch.setattr(rounds, "most_certain", noted)
+    run(plane, three_classes, replace(CONFIG, rounds=3, certain=(0.5, 0.75)))
+    assert shares == [0.5, 0.75, 0.75]
+
+
+def test_the_centre_loss_is_added_with_its_weight(plane, three_classes, monkeypatch):
+    """With a centre loss of 10,000 and a weight of 0.001 the loss of the second phase is 10 above its cross entropy."""
+    monkeypatch.setattr(rounds.CenterLoss, "forward", lambda *_: torch.tensor(10_000.0))
+    heavy = run(plane, three_classes, replace(CONFIG, rounds=1, center_weight=0.001))[0].center_losses
+    plain = run(plane, three_classes, replace(CONFIG, rounds=1, center_weight=0.0))[0].center_losses
+    assert heavy == pytest.approx([each + 10 for each in plain], abs=1e-4)
 
 
 def test_one_seed_gives_one_result_and_leaves_the_random_state(plane, three_classes):
