@@ -93,7 +93,7 @@ def plan(profile: tyro.conf.Positional[str], data: Path | None = None, build: Pa
 
     Args:
         profile: Whose sizes: paper, camvid or toy.
-        data: Folder with the data sets; without it random textures of the published number and size stand for them.
+        data: Folder with the data sets; for paper, random textures of the published number and size without it.
         build: Where results would go; build/ beside the notebooks unless given. Nothing is written there.
     """
     from wsss_lib.experiments.plan import plan_lines
@@ -121,7 +121,7 @@ def make(stages: tyro.conf.Positional[tuple[str, ...]], where: Settings = Where(
 @app.command
 def status(where: Settings = Where()) -> int:
     """Say which notebooks and stages are fresh, stale or missing; ``wsss why`` says what has changed."""
-    from wsss_lib.experiments.pipeline import Experiment
+    from wsss_lib.experiments.experiment import Experiment
     from wsss_lib.experiments.status import status_lines
     from wsss_lib.experiments.why import count_lines, stages_of
 
@@ -142,7 +142,7 @@ def why(stage: tyro.conf.Positional[str], where: Settings = Where()) -> int:
         stage: Its name in the store: classifier, superpixels, class_maps, seeds, clustering, segmentation, ...
         where: Which sizes, and where things are.
     """
-    from wsss_lib.experiments.pipeline import Experiment
+    from wsss_lib.experiments.experiment import Experiment
     from wsss_lib.experiments.why import why_lines
 
     print("\n".join(why_lines(Experiment(where.places()), stage)))
@@ -209,7 +209,7 @@ def submit(where: Settings = Where()) -> int:
     Args:
         where: Which profile; only one that plays Cityscapes or VOC itself has anything to submit.
     """
-    from wsss_lib.experiments.pipeline import Experiment
+    from wsss_lib.experiments.experiment import Experiment
     from wsss_lib.experiments.submission import archive_of, write_submission
 
     served = [stages for stages in Experiment(where.places()).roles.values() if archive_of(stages) is not None]

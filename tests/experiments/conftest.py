@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wsss_lib.experiments.pipeline import Experiment
+from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import PROFILES, SMOKE, Profile, Role
 from wsss_lib.experiments.segmentation import Segmentation

@@ -24,8 +24,8 @@ from safetensors.torch import save_file
 
 from wsss_lib.data.disk import write_whole
 from wsss_lib.experiments import pages, plates, store
+from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.files import save_arrays, save_json, sweep, whole_folder
-from wsss_lib.experiments.pipeline import Experiment
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import SMOKE, Profile
 from wsss_lib.segmentation.training import SegmentationConfig

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image as Pillow
 
 from wsss_lib.data.pictures import write_image
+from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.inputs import SPLITS, playable, read_flow, read_scenes, read_simple
-from wsss_lib.experiments.pipeline import Experiment
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import CAMVID, PAPER, Source
 from wsss_lib.vocabulary import DataError

@@ -11,8 +11,8 @@ import pytest
 from wsss_lib.data.label_spaces import TOY_SCENES
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.experiments import pages
+from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.measure import seed_scores
-from wsss_lib.experiments.pipeline import Experiment
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import SMOKE
 from wsss_lib.experiments.segmentation import Segmentation

@@ -8,8 +8,8 @@ import pytest
 from distributed import LocalCluster
 
 from wsss_lib.experiments import per_picture
+from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.per_picture import PictureArrays, Workers, make_each
-from wsss_lib.experiments.pipeline import Experiment
 from wsss_lib.vocabulary import SettingsError
 
 

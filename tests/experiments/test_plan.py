@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from wsss_lib.experiments import plan
-from wsss_lib.experiments.pipeline import Experiment
+from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.plan import Estimate, estimates, picture_counts, plan_lines, summary
 from wsss_lib.experiments.profiles import PAPER, PROFILES

@@ -11,7 +11,7 @@ import pytest
 
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.experiments import pages, plates
-from wsss_lib.experiments.pipeline import Experiment
+from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.reporting.canvas import PaperFigure
 from wsss_lib.vocabulary import DataError, SettingsError

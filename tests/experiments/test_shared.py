@@ -1,10 +1,14 @@
 """What several processes made together, one process finds, and it is what one would have made."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.files import load_json
-from wsss_lib.experiments.pipeline import Experiment
+from wsss_lib.experiments.places import Places
+from wsss_lib.experiments.profiles import PAPER
 from wsss_lib.experiments.shared import MAKERS, make_together
 from wsss_lib.vocabulary import SettingsError
 
@@ -14,10 +18,11 @@ def test_two_processes_make_what_one_finds(open_tiny, finished: Experiment, tmp_
     experiment = open_tiny(tmp_path)
     make_together(["classifier", "clustering"], experiment.places, processes=2, profile=experiment.profile)
     stages, alone = experiment.main, finished.main
-    with experiment.store.looking():
+    with experiment.store.asking() as asked:
         together = [stages.classifier_artefact(0), stages.clustering_artefact("default", 0)]
-        for mine, other in zip(stages.regions(), alone.regions(), strict=True):
-            np.testing.assert_array_equal(mine, other)
+    assert all(each.artefact.complete for each in asked)
+    for mine, other in zip(stages.regions(), alone.regions(), strict=True):
+        np.testing.assert_array_equal(mine, other)
     assert {each.record["processes"] for each in together} == {2}
     assert alone.classifier_artefact(0).record["processes"] == 1
     mine, other = (np.array(each.classifier_training()["losses"]) for each in (stages, alone))
@@ -29,6 +34,20 @@ def test_two_processes_make_what_one_finds(open_tiny, finished: Experiment, tmp_
 def test_an_unknown_stage_is_refused_before_anything_starts(tmp_path, open_tiny):
     with pytest.raises(SettingsError, match="no stage named 'segmentatoin'; did you mean 'segmentation'"):
         make_together(["segmentatoin"], open_tiny(tmp_path).places, processes=2)
+
+
+@pytest.mark.parametrize(("stage", "allowed"), [("classifier", True), ("clustering", True), ("segmentation", False)])
+def test_batches_that_cannot_be_divided_are_refused_before_anything_starts(tmp_path, monkeypatch, stage, allowed):
+    """The paper's batches: 32 pictures and 128 regions, which four processes can share, and 10 crops, which not."""
+    started = []
+    monkeypatch.setattr("wsss_lib.experiments.shared.launch", lambda *_, processes: started.append(processes))
+    places = Places(profile="paper-dry", build=tmp_path)
+    if allowed:
+        make_together([stage], places, processes=4, profile=replace(PAPER, textures=True))
+    else:
+        with pytest.raises(SettingsError, match="4 processes cannot divide batches of 10 between them"):
+            make_together([stage], places, processes=4, profile=replace(PAPER, textures=True))
+    assert started == ([4] if allowed else [])
 
 
 def test_the_names_are_in_the_order_of_the_method():

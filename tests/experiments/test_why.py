@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wsss_lib.experiments import code
-from wsss_lib.experiments.pipeline import Experiment
+from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.profiles import Role
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.experiments.why import count_lines, stages_of, why_lines

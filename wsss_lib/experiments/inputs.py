@@ -22,10 +22,6 @@ from wsss_lib.vocabulary import DataError, SceneSet, SettingsError, SimpleSet
 SPLITS = ("train", "val", "test")
 
 
-FOLDERS = {"camvid": "camvid", "cityscapes": "cityscapes", "msrc21": "msrc21", "voc2012": "voc2012"}
-"""Reader -> its data set's folder in the data folder."""
-
-
 def playable(profile: Profile, data: Path | None) -> Profile:
     """The profile with those of its roles whose data set is there, if it is content with these.
 
@@ -33,12 +29,11 @@ def playable(profile: Profile, data: Path | None) -> Profile:
     """
     if not profile.present_only:
         return profile
-    wanted = {name: FOLDERS[role.source.reader] for name, role in profile.roles.items()}
-    folder = data_folder(data)
-    found = {name: profile.roles[name] for name, each in wanted.items() if (folder / each).is_dir()}
+    found = {name: role for name, role in profile.roles.items() if own_folder(role.source, data).is_dir()}
     if not found:
+        wanted = ", ".join(f"{role.source.reader}/" for role in profile.roles.values())
         raise DataError(
-            f"{folder} has none of the folders {', '.join(f'{each}/' for each in wanted.values())}; "
+            f"{data_folder(data)} has none of the folders {wanted}; "
             "wsss data fetch and wsss data check say how to get them"
         )
     return replace(profile, roles=found)
@@ -56,13 +51,13 @@ def read_scenes(source: Source, split: str, data: Path | None) -> SceneSet:
         case "toy_scenes":
             return toy_scenes(split, count=count, size=source.size)
         case "camvid":
-            return camvid(data_folder(data) / FOLDERS["camvid"], split, size=source.size)
+            return camvid(own_folder(source, data), split, size=source.size)
         case "cityscapes":
-            return cityscapes(data_folder(data) / FOLDERS["cityscapes"], split, size=source.size)
+            return cityscapes(own_folder(source, data), split, size=source.size)
         case "msrc21":
-            return msrc21(data_folder(data) / FOLDERS["msrc21"], split)
+            return msrc21(own_folder(source, data), split)
         case "voc2012":
-            return voc2012(data_folder(data) / FOLDERS["voc2012"], split)
+            return voc2012(own_folder(source, data), split)
         case "own":
             raise SettingsError("a source of one's own pictures needs their folders")
 
@@ -77,7 +72,7 @@ def read_flow(source: Source, scenes: SceneSet, data: Path | None) -> Callable[[
     if source.reader == "toy_streets":
         following = next_street_frame(scenes.label_space, scenes.split, size=source.size)
     elif source.reader == "cityscapes":
-        following = next_frames(data_folder(data) / FOLDERS["cityscapes"], scenes.split, scenes.names, source.size)
+        following = next_frames(own_folder(source, data), scenes.split, scenes.names, source.size)
     if following is None:
         return None
     return lru_cache(maxsize=None)(lambda i: flow_between(scenes.image(i), following(i)))
@@ -92,6 +87,11 @@ def read_simple(source: Source, data: Path | None) -> SimpleSet:
         return toy_simple(space, per_class=source.simple_count, size=source.simple_size)
     read = imagenet if source.simple_pictures == "imagenet" else simple_images
     return read(data_folder(data) / source.simple_pictures, space)
+
+
+def own_folder(source: Source, data: Path | None) -> Path:
+    """The folder of a real data set, which is called as its reader."""
+    return data_folder(data) / source.reader
 
 
 def data_folder(data: Path | None) -> Path:

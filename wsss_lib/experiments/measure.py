@@ -18,9 +18,17 @@ from wsss_lib.evaluation.references import constant_matrix, fit_table, label_his
 from wsss_lib.evaluation.scores import scores, scores_table
 from wsss_lib.evaluation.tags import tag_auc
 from wsss_lib.experiments.code import code_of
+from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.files import load_arrays, save_arrays
-from wsss_lib.experiments.pipeline import Experiment, Stages
-from wsss_lib.experiments.segmentation import OURS, Segmentation, chosen_systems
+from wsss_lib.experiments.pipeline import Stages
+from wsss_lib.experiments.segmentation import (
+    OURS,
+    Segmentation,
+    chosen_systems,
+    network_runs,
+    our_runs,
+    system_runs,
+)
 from wsss_lib.experiments.store import Artefact
 from wsss_lib.vocabulary import Image, LabelMap, SceneSet
 
@@ -112,17 +120,12 @@ def round_scores(stages: Stages) -> pd.DataFrame:
 
 def segmentation_scores(stages: Stages) -> pd.DataFrame:
     """Our segmentation network on every split that has labels (Tables 1 to 4, 8 to 10)."""
-    return _network_scores([Segmentation(stages=stages, seed=seed) for seed in stages.role.segmentation_seeds])
+    return _network_scores(our_runs(stages))
 
 
 def other_network_scores(stages: Stages, *, finished: bool = False) -> pd.DataFrame:
     """Other segmentation networks, trained on the same labels (Table 9); or those alone that are trained already."""
-    runs = [
-        Segmentation(stages=stages, seed=seed, network=network)
-        for network in stages.role.networks
-        for seed in stages.role.compared_seeds
-    ]
-    return _network_scores([run for run in runs if run.finished or not finished])
+    return _network_scores([run for run in network_runs(stages) if run.finished or not finished])
 
 
 def system_scores(stages: Stages, systems: Collection[str] | None = None) -> pd.DataFrame:
@@ -130,12 +133,7 @@ def system_scores(stages: Stages, systems: Collection[str] | None = None) -> pd.
 
     A system that makes label maps has these scored as well, as stage ``labels``.
     """
-    chosen = stages.role.systems if systems is None else systems
-    runs = [
-        Segmentation(stages=stages, system=system, seed=seed)
-        for system in chosen
-        for seed in stages.role.compared_seeds
-    ]
+    runs = system_runs(stages, systems)
     labels = [
         _score(stages, matrix, "train", "labels", "", run.seed, system=run.system)
         for run in runs

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from wsss_lib.data.disk import write_whole
+from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.files import whole_folder, writing
 from wsss_lib.experiments.measure import (
     all_scores,
@@ -26,7 +27,7 @@ from wsss_lib.experiments.measure import (
 )
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.notebooks import expected_minutes, find_notebook
-from wsss_lib.experiments.pipeline import Experiment, Stages
+from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.segmentation import PAPER_NETWORK, Segmentation
 from wsss_lib.experiments.submission import archive_of, write_submission
 from wsss_lib.reporting.cells import printed_names

@@ -109,9 +109,6 @@ class PictureArrays(Sequence[np.ndarray]):
             raise IndexError(index)
         return self._kept(int(index) % self._count)
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return map(self._kept, range(self._count))
-
     def _read(self, index: int) -> np.ndarray:
         array = load_array(self._folder, index)
         return array if self._dtype is None else array.astype(self._dtype, copy=False)

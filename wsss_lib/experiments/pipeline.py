@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, lru_cache, partial
+from operator import methodcaller
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -33,69 +34,24 @@ from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFea
 from wsss_lib.clustering.rounds import Certainty, Labels, cluster
 from wsss_lib.clustering.seeds import choose_seeds
 from wsss_lib.data.pictures import fingerprint_of_files
-from wsss_lib.data.textures import texture_trees
 from wsss_lib.experiments.class_maps import ClassMaps
 from wsss_lib.experiments.code import code_of
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
-from wsss_lib.experiments.inputs import playable, read_scenes, read_simple
-from wsss_lib.experiments.per_picture import PictureArrays, Workers, kept, load_array, make_each
-from wsss_lib.experiments.places import Places
-from wsss_lib.experiments.profiles import Profile, Role, Variant, load_profile
-from wsss_lib.experiments.store import Artefact, Store
+from wsss_lib.experiments.inputs import read_scenes, read_simple
+from wsss_lib.experiments.per_picture import PictureArrays, kept, load_array, make_each
+from wsss_lib.experiments.profiles import Role, Variant
+from wsss_lib.experiments.store import Artefact
 from wsss_lib.regions.pooling import mean_pool
 from wsss_lib.regions.superpixels import superpixels
 from wsss_lib.segmentation.pseudo_labels import RegionLabels
-from wsss_lib.training.compute import Compute, choose_compute
-from wsss_lib.training.together import Together
+from wsss_lib.training.compute import Compute
 from wsss_lib.vocabulary import DataError, LabelSpace, RegionMap, SceneSet, SettingsError, SimpleSet
+
+if TYPE_CHECKING:
+    from wsss_lib.experiments.experiment import Experiment
 
 TRAINED = ("classifier", "clustering", "segmentation", "system")
 """Stages that several processes train together; all others are made by the first of them."""
-
-
-class Experiment:
-    """A profile with its places: the stages of every role it plays. ``profile`` is one that has no name in the list.
-
-    ``workers`` share what is made picture by picture; those of the environment by default. ``together``: this is one of
-    several processes that share every training; the first of them reports and writes.
-    """
-
-    def __init__(
-        self, places: Places, *, profile: Profile | None = None, report: Callable[[str], None] = print,
-        workers: Workers | None = None, together: Together | None = None,
-    ) -> None:  # fmt: skip
-        profile = profile or load_profile(places.profile)
-        if profile.textures and places.data is None:
-            places = replace(places, data=texture_trees(places.folder / "textures"))
-        self.places = places
-        self.profile: Profile = playable(profile, places.data)
-        if together and not together.first:
-            report = _silent
-        self.store = Store(places.store, report=report, together=together)
-        self.compute = choose_compute(together=together)
-        self.report = report
-        self.workers = workers or Workers.from_environment()
-        self.roles = {name: Stages(role, self) for name, role in self.profile.roles.items()}
-
-    @property
-    def main(self) -> "Stages":
-        """The role of Tables 5 to 7 and 10."""
-        return self.roles[self.profile.main.dataset]
-
-    def role(self, dataset: str) -> "Stages":
-        """The role of a data set; ``SettingsError`` if the profile does not play it."""
-        if dataset not in self.roles:
-            raise SettingsError(f"profile {self.profile.name} has no role {dataset!r}, only {', '.join(self.roles)}")
-        return self.roles[dataset]
-
-    @property
-    def label_spaces(self) -> dict[str, LabelSpace]:
-        """Label space of every role, for tables and figures."""
-        return {name: stages.label_space for name, stages in self.roles.items()}
-
-    def __reduce__(self):
-        """In another process it is opened anew, and is silent there."""
-        return _reopened, (self.places, self.profile)
 
 
 class Stages:
@@ -105,12 +61,13 @@ class Stages:
     times, and disk caches are not to be relied on.
     """
 
-    def __init__(self, role: Role, experiment: Experiment) -> None:
+    def __init__(self, role: Role, experiment: "Experiment") -> None:
         self.role, self.experiment = role, experiment
         self.compute: Compute = experiment.compute
 
     def __reduce__(self):
-        return Experiment.role, (self.experiment, self.role.dataset)
+        """In another process they are opened anew, with their experiment."""
+        return methodcaller("role", self.role.dataset), (self.experiment,)
 
     # ---------------------------------------------------------------------------------------------------- pictures
 
@@ -398,10 +355,3 @@ def start_values(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
-
-
-def _reopened(places: Places, profile: Profile) -> Experiment:
-    return Experiment(places, profile=profile, report=_silent, workers=Workers())
-
-
-def _silent(_: str) -> None: ...

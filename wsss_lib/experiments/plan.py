@@ -1,17 +1,19 @@
 """What a profile will cost on this machine: hours, disk and memory of every stage, before anything starts.
 
 A few steps or pictures of every stage are run for real, at full size, and multiplied by how many there will be. Where
-no data folder is given, pictures are random textures of the real size, and their number is the published one.
+the profile ``paper`` is given no data folder, pictures are random textures of the real size, as many as published.
 """
 
 import shutil
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
 import numpy as np
 import psutil
 import torch
@@ -19,10 +21,10 @@ import torch
 from wsss_lib.classification.classifier import build_classifier, train_classifier
 from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, blocks, describe
 from wsss_lib.clustering.rounds import cluster
-from wsss_lib.experiments.names import check_name
-from wsss_lib.experiments.pipeline import Experiment, Stages
+from wsss_lib.experiments.experiment import Experiment
+from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.places import Places
-from wsss_lib.experiments.profiles import PROFILES, Profile, load_profile
+from wsss_lib.experiments.profiles import Profile, load_profile
 from wsss_lib.experiments.profiles.paper import PICTURES
 from wsss_lib.experiments.profiles.schema import Role
 from wsss_lib.localization.patches import class_maps
@@ -75,10 +77,10 @@ HEADER = f"{'role':<11}{'stage':<32}{'work':>20}{'one takes':>12}{'in all':>11}{
 
 def plan_lines(places: Places) -> Iterator[str]:
     """The plan line by line, as it is measured; the sum last."""
-    load_profile(check_name("profile", places.profile, PROFILES))
+    profile = _without_weights(places)
     rooms = Path(tempfile.mkdtemp(prefix="wsss_plan_"))
     try:
-        experiment = Experiment(replace(places, build=rooms), profile=_without_weights(places), report=lambda _: None)
+        experiment = Experiment(replace(places, build=rooms), profile=profile, report=lambda _: None)
         yield f"{places.profile} on {_device(experiment.compute)}; {torch.get_num_threads()} threads"
         yield HEADER
         found = []
@@ -134,7 +136,7 @@ def _classifier(stages: Stages) -> Iterator[Estimate]:
 def _localisation(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estimate]:
     role, image, compute = stages.role, stages.scenes("train").image(0), stages.compute
     regions, seconds, memory = _timed(lambda: superpixels(image, role.superpixels), compute)
-    disk = counts[0] * regions.size / 8  # whole numbers in patches: an eighth of a byte to a byte a pixel, compressed
+    disk = counts[0] * len(zlib.compress(regions.astype(np.uint16).tobytes()))
     yield _estimate(stages, "superpixels", counts[0], "pictures", seconds, memory, disk)
     classifier = compute.place(build_classifier(role.classifier, len(stages.pictures.classes))).eval()
     for where in ("whole", "patches", "dense"):
@@ -222,7 +224,9 @@ def _network(
     )  # fmt: skip
     labels, seconds, memory = _timed(lambda: segmenter.predict(scenes.image(0)), compute)
     units = sum(counts) * predicted
-    yield _estimate(stages, f"predictions, {name}", units, "pictures", seconds, memory, units * labels.size / 16)
+    yield _estimate(
+        stages, f"predictions, {name}", units, "pictures", seconds, memory, units * len(cv2.imencode(".png", labels)[1])
+    )
 
 
 def _per_step(run: Callable[[int], None], compute: Compute) -> tuple[float, int]:

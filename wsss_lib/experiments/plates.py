@@ -14,8 +14,9 @@ import torch
 from torch.nn import functional
 
 from wsss_lib.data.pictures import read_label_map
+from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.measure import prediction_confusion
-from wsss_lib.experiments.pipeline import Experiment, Stages
+from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.localization.cam import normalize_maps
 from wsss_lib.localization.patches import LocalizationConfig, class_maps

@@ -3,7 +3,7 @@
 ``Segmentation`` names one trained network; its stages are made when asked for and kept in the store like all others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save
 from wsss_lib.experiments.inputs import read_flow
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.pipeline import Stages, start_values
-from wsss_lib.experiments.store import Artefact, NotMadeError
+from wsss_lib.experiments.store import Artefact
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network
 from wsss_lib.segmentation.predict import Segmenter, load_segmenter, save_segmenter
 from wsss_lib.segmentation.training import SegmentationConfig, train_segmentation
@@ -39,11 +39,7 @@ def chosen_systems(stages: Stages, wanted: str) -> list[str]:
         case "none":
             return []
         case "finished":
-            runs = {
-                name: [Segmentation(stages=stages, system=name, seed=seed) for seed in stages.role.compared_seeds]
-                for name in every
-            }
-            return [name for name in every if all(run.finished for run in runs[name])]
+            return [name for name in every if all(run.finished for run in system_runs(stages, [name]))]
     named = [name.strip() for name in wanted.split(",")]
     return [name for name in every if name in named]
 
@@ -81,13 +77,10 @@ class Segmentation:
 
     @property
     def finished(self) -> bool:
-        """Whether it is trained already; makes nothing."""
-        try:
-            with self.stages.experiment.store.looking():
-                self.artefact()
-        except NotMadeError:
-            return False
-        return True
+        """Whether it is trained already, and all that it needed is there; makes nothing."""
+        with self.stages.experiment.store.asking() as asked:
+            self.artefact()
+        return all(each.artefact.complete for each in asked)
 
     def losses(self) -> Mapping[str, list[float]]:
         """Losses of every training of the system, by name; ours has one."""
@@ -217,3 +210,28 @@ class Segmentation:
         )  # fmt: skip
         save_segmenter(segmenter, folder)
         save_json(folder / "training.json", {"losses": losses, "variant": variant})
+
+
+def our_runs(stages: Stages) -> list[Segmentation]:
+    """Our own network on a role, once for every seed."""
+    return [Segmentation(stages=stages, seed=seed) for seed in stages.role.segmentation_seeds]
+
+
+def network_runs(stages: Stages) -> list[Segmentation]:
+    """The other networks of Table 9 on our labels."""
+    role = stages.role
+    return [
+        Segmentation(stages=stages, network=network, seed=seed)
+        for network in role.networks
+        for seed in role.compared_seeds
+    ]
+
+
+def system_runs(stages: Stages, systems: Collection[str] | None = None) -> list[Segmentation]:
+    """The systems that the paper compares with, all of them or those named."""
+    role = stages.role
+    return [
+        Segmentation(stages=stages, system=system, seed=seed)
+        for system in (role.systems if systems is None else systems)
+        for seed in role.compared_seeds
+    ]

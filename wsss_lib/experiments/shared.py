@@ -5,12 +5,14 @@ Notebooks run in one process; what was made here they find in the store.
 
 from collections.abc import Callable, Sequence
 
+from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.names import check_name
-from wsss_lib.experiments.pipeline import Experiment, Stages
+from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.places import Places
-from wsss_lib.experiments.profiles import Profile
-from wsss_lib.experiments.segmentation import Segmentation
+from wsss_lib.experiments.profiles import Profile, Role
+from wsss_lib.experiments.segmentation import network_runs, our_runs, system_runs
 from wsss_lib.training.together import Together, launch
+from wsss_lib.vocabulary import SettingsError
 
 
 def _classifier(stages: Stages) -> None:
@@ -25,20 +27,25 @@ def _clustering(stages: Stages) -> None:
 
 
 def _segmentation(stages: Stages) -> None:
-    runs = [Segmentation(stages=stages, seed=seed) for seed in stages.role.segmentation_seeds]
-    runs += [
-        Segmentation(stages=stages, network=network, seed=seed)
-        for network in stages.role.networks
-        for seed in stages.role.compared_seeds
-    ]
-    for run in runs:
+    for run in [*our_runs(stages), *network_runs(stages)]:
         run.artefact()
 
 
 def _systems(stages: Stages) -> None:
-    for system in stages.role.systems:
-        for seed in stages.role.compared_seeds:
-            Segmentation(stages=stages, system=system, seed=seed).artefact()
+    for run in system_runs(stages):
+        run.artefact()
+
+
+def _batch_sizes(role: Role) -> dict[str, set[int]]:
+    """Pictures or regions in a batch of everything that is trained, by the names of ``MAKERS``."""
+    networks = [role.segmentation, *role.networks.values()]
+    compared = [getattr(config, "training", None) for config in role.systems.values()]
+    return {
+        "classifier": {role.classifier.training.batch_size},
+        "clustering": {variant.clustering.training.batch_size for variant in role.variants.values()},
+        "segmentation": {config.training.batch_size for config in networks},
+        "systems": {(role.compared or role.segmentation).training.batch_size, *(t.batch_size for t in compared if t)},
+    }
 
 
 MAKERS: dict[str, Callable[[Stages], None]] = {
@@ -51,13 +58,21 @@ MAKERS: dict[str, Callable[[Stages], None]] = {
 
 
 def make_together(names: Sequence[str], places: Places, *, processes: int, profile: Profile | None = None) -> None:
-    """Make stages of every role with ``processes`` processes; ``SettingsError`` for an unknown name.
+    """Make stages of every role with ``processes`` processes. ``profile``: one that has no name in the list.
 
-    A batch is divided between them, so every batch size must be a multiple of their number. ``profile``: one that has
-    no name in the list.
+    A batch is divided between them: ``SettingsError`` if the number of processes does not divide every batch of the
+    stages that are named, or of those before them, and for an unknown name.
     """
     for name in names:
         check_name("stage", name, MAKERS)
+    roles = Experiment(places, profile=profile, report=lambda _: None).profile.roles
+    trained = list(MAKERS)[: 1 + max((list(MAKERS).index(name) for name in names), default=-1)]
+    sizes = {size for role in roles.values() for name in trained for size in _batch_sizes(role)[name]}
+    if uneven := sorted(size for size in sizes if processes > 0 and size % processes):
+        raise SettingsError(
+            f"{processes} processes cannot divide batches of {', '.join(map(str, uneven))} between them; use another"
+            " number of processes"
+        )
     launch(_make, tuple(names), places, profile, processes=processes)
 
 

@@ -29,16 +29,12 @@ from wsss_lib.experiments.files import load_json, save_json, sweep, writing
 from wsss_lib.experiments.lock import lock
 from wsss_lib.experiments.provenance import Stopwatch, peak_memory_mb, provenance
 from wsss_lib.training.together import Together
-from wsss_lib.vocabulary import SettingsError, WsssError
+from wsss_lib.vocabulary import SettingsError
 
 RECORD = "record.json"
 PARTIAL = ".partial"
 _GLANCE = 0.1  # seconds between two looks for what another process makes
 _KEY_LENGTH = 16  # hexadecimal digits: 64 bits, no collision among any number of artefacts a disk can hold
-
-
-class NotMadeError(WsssError):
-    """A stage that was to be looked up, not made, and is not there."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,17 +78,7 @@ class Store:
         self._together = together
         self.used: list[Artefact] = []
         self._report = report
-        self._making = True
         self._asked: list[Wanted] | None = None
-
-    @contextmanager
-    def looking(self) -> Iterator[None]:
-        """Inside, nothing is made: a stage that is not there raises ``NotMadeError``."""
-        before, self._making = self._making, False
-        try:
-            yield
-        finally:
-            self._making = before
 
     @contextmanager
     def asking(self) -> Iterator[list["Wanted"]]:
@@ -123,8 +109,6 @@ class Store:
             self._asked.append(Wanted(artefact=artefact, params=plain(params), inputs=_keys(inputs)))
             return artefact
         if not artefact.complete:
-            if not self._making:
-                raise NotMadeError(f"{stage} has not been made yet")
             if self._together is None or self._together.first:
                 with writing(self.root), self._lock(artefact):
                     if not artefact.complete:  # another process may have made it while this one waited

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from wsss_lib.experiments.experiment import Experiment
+from wsss_lib.experiments.inputs import SPLITS
 from wsss_lib.experiments.names import check_name
-from wsss_lib.experiments.pipeline import Experiment
-from wsss_lib.experiments.segmentation import Segmentation
+from wsss_lib.experiments.segmentation import our_runs
 from wsss_lib.experiments.shared import MAKERS
 from wsss_lib.experiments.store import Artefact, Wanted
 
@@ -69,9 +70,9 @@ def stages_of(experiment: Experiment) -> list[Stage]:
         for stages in experiment.roles.values():
             for make in MAKERS.values():
                 make(stages)
-            for seed in stages.role.segmentation_seeds:
-                for split in ("train", "val", "test"):
-                    Segmentation(stages=stages, seed=seed).predictions(split)
+            for run in our_runs(stages):
+                for split in SPLITS:
+                    run.predictions(split)
     once = {each.artefact.key: each for each in asked}
     stored: dict[str, list[Artefact]] = {}
     for artefact in experiment.store.contents():

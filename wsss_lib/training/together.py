@@ -20,7 +20,9 @@ from wsss_lib.vocabulary import SettingsError
 
 Value = TypeVar("Value")
 
-_PATIENCE = timedelta(days=7)  # how long a process may wait for one that works alone, for instance on superpixels
+_PATIENCE = timedelta(
+    days=7
+)  # how long a process that trains may wait for the first one, which may be writing or reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +59,6 @@ class Together:
     def of_first(self, value: Value) -> Value:
         """What the first process has."""
         return self.fabric.broadcast(value, src=0)
-
-    def wait(self) -> None:
-        """Until all processes are here."""
-        self.fabric.barrier()
 
 
 def launch(task: Callable[..., None], *arguments: Any, processes: int, device: str = "auto") -> None:

@@ -7,14 +7,14 @@ whole pictures, see them at half the size, because ten whole Cityscapes pictures
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from wsss_lib.classification.classifier import ClassifierConfig
 from wsss_lib.clustering.region_features import RegionFeatureConfig
 from wsss_lib.clustering.rounds import ClusteringConfig
 from wsss_lib.clustering.seeds import SeedConfig
 from wsss_lib.experiments.profiles.compared import driving_systems, voc_systems
-from wsss_lib.experiments.profiles.schema import Dataset, Profile, Role, Size, Source, Variant, Where
+from wsss_lib.experiments.profiles.schema import Profile, Role, Size, Source, Variant, Where
 from wsss_lib.localization.patches import LocalizationConfig
 from wsss_lib.regions.superpixels import SuperpixelConfig
 from wsss_lib.segmentation.training import SegmentationConfig
@@ -22,9 +22,6 @@ from wsss_lib.training.loop import TrainingConfig
 
 PICTURES = {"cityscapes": (2975, 500, 1525), "camvid": (367, 101, 233), "voc": (10_582, 1449, 1456)}
 """Of train, val and test as published; what ``wsss plan`` counts with."""
-
-SIMPLE_PICTURES = 20_000
-"""About as many as the synsets of the driving classes give, at most 1,300 of a class (specification 8.4)."""
 
 _CLASSIFIER = ClassifierConfig(
     backbone="vgg16_sec",
@@ -83,7 +80,14 @@ def _variants(where: Where, size: Size) -> dict[str, Variant]:
 
 
 def _streets(
-    dataset: Dataset, played_by: str, *, size: Size, columns: int, rows: int, whole: Size, drn_steps: int
+    dataset: Literal["cityscapes", "camvid"],
+    played_by: str,
+    *,
+    size: Size,
+    columns: int,
+    rows: int,
+    whole: Size,
+    drn_steps: int,
 ) -> Role:
     fitting = (size[0] + 1, size[1] + 1)
     half = (size[0] // 2 + 1, size[1] // 2 + 1)
@@ -91,7 +95,7 @@ def _streets(
     return Role(
         dataset=dataset,
         played_by=played_by,
-        source=Source(reader=dataset, label_space=dataset, size=size, simple_pictures="imagenet"),  # pyright: ignore[reportArgumentType]
+        source=Source(reader=dataset, label_space=dataset, size=size, simple_pictures="imagenet"),
         classifier=_CLASSIFIER,
         classifier_per_seed=False,
         whole=LocalizationConfig(patch_size=whole),
