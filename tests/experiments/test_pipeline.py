@@ -10,6 +10,7 @@ import torch
 from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.experiments import pipeline, segmentation
+from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.training import loop
@@ -266,7 +267,7 @@ def test_unknown_localisations_are_answered_with_the_known(finished):
 
 def test_an_unknown_profile_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="no profile named 'smoky'; did you mean 'smoke'"):
-        pipeline.Experiment(Places(profile="smoky", build=tmp_path))
+        Experiment(Places(profile="smoky", build=tmp_path))
 
 
 @pytest.mark.parametrize("part", ["classifier", "segmentation"])

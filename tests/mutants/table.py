@@ -37,6 +37,7 @@ MUTANTS = (
     Mutant(PATCHES, "device=maps.device) + 0.5) / height", "device=maps.device)) / height", "half a cell", "localization/test_patches.py"),
     # superpixels and pooling
     Mutant("regions/pooling.py", "(area / (height * width)", "(area / (height + width)", "share of a bin that a region covers", "regions/test_pooling.py"),
+    Mutant("regions/pooling.py", "((1.0 / sizes)[ids]", "((sizes / sizes)[ids]", "a mean over the pixels, not a sum", "regions/test_pooling.py"),
     Mutant("regions/superpixels.py", "self.min_size * pixels / self", "self.min_size * self", "smallest region grows with the picture", "regions/test_superpixels.py"),
     # seeds
     Mutant(SEEDS, "np.where(tags, heat, -np.inf)", "np.where(tags, heat, heat)", "seeds are tags", "clustering/test_seeds.py"),
@@ -64,6 +65,7 @@ MUTANTS = (
     Mutant("segmentation/training.py", "::label_stride, ::label_stride", "1::label_stride, 1::label_stride", "labels from pixel (0, 0)", "segmentation/test_training.py"),
     Mutant("segmentation/networks.py", "align_corners=True", "align_corners=False", "corners of grid and picture coincide", "segmentation/test_networks.py"),
     Mutant("segmentation/largefov.py", "padding=dilation, dilation=dilation", "padding=1, dilation=1", "field of view of fc6", "segmentation/test_networks.py"),
+    Mutant("segmentation/largefov.py", "width=1024, dilation=12", "width=1024, dilation=6", "the published dilation", "segmentation/test_networks.py"),
     Mutant("segmentation/crf.py", "(q @ kernel - flat)", "(-q @ kernel - flat)", "neighbours agree", "segmentation/test_crf.py"),
     # tags, scores and verdict
     Mutant("data/tags.py", "counts[:num_classes] >= 1", "counts[:num_classes] >= 2", "one pixel is a tag", "data/test_tags.py"),
@@ -86,6 +88,10 @@ MUTANTS = (
     Mutant("baselines/bbf.py", "best[:, 0] - second > margin", "best[:, 0] + second > margin", "BBF: margin of a confident cell", "baselines/test_bbf.py"),
     Mutant("baselines/stc.py", "(1 - stands_out) *", "stands_out *", "STC: ground is not salient", "baselines/test_stc.py"),
     Mutant("baselines/spn.py", "branch(everywhere).float(), truth) + loss", "branch(everywhere).float(), truth) - loss", "SPN: both losses", "baselines/test_spn.py"),
+    Mutant("baselines/lcem.py", "+ config.kappa * heat", "- config.kappa * heat", "LCEM: heat in the E step", "baselines/test_lcem.py"),
+    Mutant("baselines/ae_psl.py", "config.coldest * warm.max()", "0 * warm.max()", "AE-PSL: nothing cold is mined", "baselines/test_ae_psl.py"),
+    Mutant("baselines/mcof.py", "mean >= config.posterior", "mean <= config.posterior", "MCOF: what belongs to the object", "baselines/test_mcof.py"),
+    Mutant("baselines/psa.py", "walk_steps * min(1.0, (PUBLISHED_STRIDE / self.stride) ** 2)", "walk_steps * (PUBLISHED_STRIDE / self.stride)", "PSA: steps of the walk on a coarser grid", "baselines/test_psa.py"),
 )  # fmt: skip
 
 NOTEBOOK_MUTANTS = (
