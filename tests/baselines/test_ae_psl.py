@@ -20,6 +20,7 @@ from wsss_lib.baselines.ae_psl import (
 from wsss_lib.baselines.skeleton import read_cues
 from wsss_lib.classification.classifier import CamClassifier, ClassifiedPictures
 from wsss_lib.training.loop import TrainingConfig, make_optimizer
+from wsss_lib.training.report import Report
 from wsss_lib.vocabulary import IGNORE, LabelSpace, SettingsError
 
 X = IGNORE
@@ -226,7 +227,7 @@ def test_the_whole_system_runs(material, settings, run, background):
         material = with_background(material)
     said = []
     config = AePslConfig(classifier_steps=2)
-    outcome = ae_psl(material, settings, config, replace(run, report=said.append))
+    outcome = ae_psl(material, settings, config, replace(run, report=Report(said.append)))
     assert {name: len(values) for name, values in outcome.losses.items()} == {
         "classifier 1": 2, "classifier 2": 2, "masks": 1, "online": 2
     }  # fmt: skip

@@ -11,6 +11,7 @@ from torch.nn import functional
 from wsss_lib.baselines.bbf import WITHOUT_FLOW, BbfConfig, bbf, bbf_loss, confident_cells, hide_flow, pooled_scores
 from wsss_lib.segmentation.networks import build_network
 from wsss_lib.training.loop import TrainingConfig
+from wsss_lib.training.report import Report
 from wsss_lib.vocabulary import IGNORE, SettingsError
 
 
@@ -108,7 +109,7 @@ def test_flow_is_hidden_from_whole_pictures():
 @pytest.mark.parametrize("flows", [True, False])
 def test_the_whole_system(material, moving, settings, run, flows):
     lines = []
-    outcome = bbf(moving if flows else material, settings, BbfConfig(), replace(run, report=lines.append))
+    outcome = bbf(moving if flows else material, settings, BbfConfig(), replace(run, report=Report(lines.append)))
     assert outcome.network_name == "two_stream_small"
     assert len(outcome.losses["bbf"]) == settings.training.steps
     assert outcome.variant == ("default" if flows else WITHOUT_FLOW)

@@ -18,6 +18,7 @@ from wsss_lib.baselines.ccnn import (
     tag_weights,
 )
 from wsss_lib.training.loop import TrainingConfig
+from wsss_lib.training.report import Report
 from wsss_lib.vocabulary import DataError, LabelSpace, SettingsError
 
 HARD = CcnnConfig(slack=1e10, tolerance=1e-9)
@@ -264,7 +265,7 @@ def test_the_whole_system_learns_from_tags_alone(material, settings, run):
         material, seeds=lambda _: np.zeros((33, 33), np.uint8), heat=lambda _: np.zeros((3, 2, 2), np.float32)
     )
     settings = replace(settings, training=TrainingConfig(steps=30, batch_size=4, learning_rate=0.01))
-    outcome = ccnn(blind, settings, CcnnConfig(), replace(run, report=lines.append))
+    outcome = ccnn(blind, settings, CcnnConfig(), replace(run, report=Report(lines.append)))
     losses = outcome.losses["network"]
     assert outcome.labels is None
     assert outcome.network_name == "largefov_small"

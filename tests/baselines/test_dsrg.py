@@ -20,6 +20,7 @@ from wsss_lib.baselines.dsrg import (
 from wsss_lib.baselines.seed_losses import PUBLISHED_CRF, floored_softmax, smoothed
 from wsss_lib.baselines.skeleton import read_cues, train_on_cues
 from wsss_lib.training.loop import TrainingConfig
+from wsss_lib.training.report import Report
 from wsss_lib.vocabulary import IGNORE, SettingsError
 
 CONFIG = DsrgConfig(grid_stride=4)
@@ -183,7 +184,7 @@ def test_the_whole_system(street, material, settings, run):
     """Four steps grow, four learn from labels that hold tagged classes only."""
     said = []
     settings = replace(settings, training=replace(settings.training, steps=4))
-    outcome = dsrg(street(material), settings, DsrgConfig(), replace(run, report=said.append))
+    outcome = dsrg(street(material), settings, DsrgConfig(), replace(run, report=Report(said.append)))
     assert outcome.network_name == "aspp_small"
     assert {name: len(losses) for name, losses in outcome.losses.items()} == {"growing": 4, "retraining": 4}
     assert outcome.labels is not None
@@ -218,7 +219,7 @@ def test_a_killed_run_goes_on_where_it_was(material, settings, run, tmp_path):
     same = replace(material, network=lambda _: network())
     whole = dsrg(same, settings, DsrgConfig(), run)
     with pytest.raises(KeyboardInterrupt):
-        dsrg(same, settings, DsrgConfig(), replace(run, folder=tmp_path, report=at_three))
+        dsrg(same, settings, DsrgConfig(), replace(run, folder=tmp_path, report=Report(at_three)))
     resumed = dsrg(same, settings, DsrgConfig(), replace(run, folder=tmp_path))
     assert resumed.losses == whole.losses
     for one, other in zip(whole.network.parameters(), resumed.network.parameters(), strict=True):

@@ -7,6 +7,7 @@ import torch
 
 from wsss_lib.baselines.skeleton import read_cues, resize_flow, tagged_prediction, train_on_cues, train_on_labels
 from wsss_lib.training.loop import TrainingConfig
+from wsss_lib.training.report import Report
 from wsss_lib.vocabulary import IGNORE
 
 
@@ -86,6 +87,21 @@ def test_both_ways_of_training_learn(material, settings, run):
         ),
     ):
         assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
+
+
+def test_a_tag_that_no_label_map_has_is_warned_of(material, settings, run):
+    said = []
+    without_car = [np.where(material.seeds(i) == 2, IGNORE, material.seeds(i)).astype(np.uint8) for i in range(4)]
+    for labels, lost in ((without_car, "car"), ([np.full((33, 33), 1, np.uint8)] * 4, "sky, car")):
+        network = material.network("largefov_small")
+        train_on_labels(network, material, settings, labels, replace(run, report=Report(said.append)))
+        assert said[0] == f"warning: no pixel is labelled {lost}: nothing can be learnt about that"
+        said.clear()
+    labels = [material.seeds(i) for i in range(4)]
+    train_on_labels(
+        material.network("largefov_small"), material, settings, labels, replace(run, report=Report(said.append))
+    )
+    assert not any("warning" in line for line in said)
 
 
 def test_a_prediction_of_a_training_picture_is_a_distribution_over_its_tags(material, settings, run):

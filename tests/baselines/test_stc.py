@@ -21,6 +21,7 @@ from wsss_lib.baselines.stc import (
 )
 from wsss_lib.segmentation.networks import build_network
 from wsss_lib.training.loop import TrainingConfig
+from wsss_lib.training.report import Report
 from wsss_lib.vocabulary import IGNORE, LabelSpace, SettingsError
 
 FRONT = np.array([False, False, True])
@@ -127,7 +128,9 @@ def test_the_three_networks_learn_one_after_the_other(material, settings, run, b
         material = with_background(material)
     settings = replace(settings, training=TrainingConfig(steps=24, batch_size=2, learning_rate=0.02))
     said = []
-    outcome = stc(material, settings, StcConfig(least=1, shares=(0.5, 0.25, 0.25)), replace(run, report=said.append))
+    outcome = stc(
+        material, settings, StcConfig(least=1, shares=(0.5, 0.25, 0.25)), replace(run, report=Report(said.append))
+    )
     assert {name: len(values) for name, values in outcome.losses.items()} == {
         "initial": 12, "enhanced": 6, "powerful": 6
     }  # fmt: skip

@@ -11,6 +11,7 @@ from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled
 from wsss_lib.clustering.rounds import ClusteringConfig, RegionSampler, classes_without_regions, cluster
 from wsss_lib.training.compute import choose_compute
 from wsss_lib.training.loop import TrainingConfig
+from wsss_lib.training.report import Report
 from wsss_lib.vocabulary import IGNORE, DataError, SettingsError
 
 CPU = choose_compute("cpu", "float32")
@@ -196,7 +197,7 @@ def test_resumed_equals_uninterrupted(plane, three_classes, tmp_path, readings, 
         run(plane, three_classes, features=Dying(plane.features, readings), folder=tmp_path)
     assert list(tmp_path.rglob("*.pt"))
     lines = []
-    assert same(whole, run(plane, three_classes, folder=tmp_path, report=lines.append))
+    assert same(whole, run(plane, three_classes, folder=tmp_path, report=Report(lines.append)))
     assert sum(line.startswith("step 3/60") for line in lines) == started_over  # rounds without a checkpoint
 
 
@@ -227,10 +228,26 @@ def test_a_picture_without_tags_is_refused(plane, three_classes):
 def test_a_class_without_a_single_seed_is_said_and_the_others_go_on(plane, three_classes):
     lines = []
     seeds = np.where(plane.seeds == 2, IGNORE, plane.seeds).astype(np.uint8)
-    done = run(plane, three_classes, seeds=seeds, report=lines.append)
-    assert lines[0] == "round 1: no region is labelled sky: it cannot be learnt"
+    done = run(plane, three_classes, seeds=seeds, report=Report(lines.append))
+    assert lines[0] == "warning: after the seeds no region is labelled sky: nothing can be learnt about that"
     rest = plane.truth != 2
     assert (done[-1].labels[rest] == plane.truth[rest]).mean() > 0.9
+
+
+def test_a_class_that_vanishes_in_the_last_round_is_said(plane, three_classes, monkeypatch):
+    """Every region of the last round gets the first of its tags: the third class is gone."""
+    lines, relabelled = [], []
+
+    def first_tag(*arguments):
+        labels, certainty = relabel(*arguments)
+        relabelled.append(labels)
+        return (np.zeros_like(labels) if len(relabelled) == CONFIG.rounds else labels), certainty
+
+    relabel = rounds._relabel
+    monkeypatch.setattr(rounds, "_relabel", first_tag)
+    run(plane, three_classes, report=Report(lines.append))
+    warnings = [line for line in lines if line.startswith("warning")]
+    assert warnings == ["warning: after round 2 no region is labelled car, sky: nothing can be learnt about that"]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,15 @@
 """The code behind a stage: what counts, what does not, and how far a change reaches."""
 
+from importlib.util import module_from_spec, spec_from_file_location
+from typing import get_args, get_type_hints
+
 import pytest
 
 from wsss_lib.baselines.registry import SYSTEMS
 from wsss_lib.experiments import code
-from wsss_lib.experiments.code import MADE_BY, code_of, file_of, imports_of, reached, statements
+from wsss_lib.experiments.code import MADE_BY, READ_BY, code_of, file_of, glue, imports_of, reached, statements
+from wsss_lib.experiments.profiles.schema import Source
+from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.vocabulary import SettingsError
 
 
@@ -58,7 +63,7 @@ def test_a_change_reaches_the_stages_that_use_it_and_no_other(monkeypatch):
     stages = [*MADE_BY, *(f"system {name}" for name in SYSTEMS)]
 
     def codes():
-        return {name: code_of(name.split()[0], [make], name.partition(" ")[2]) for name in stages}
+        return {name: code_of(name.split()[0], make, system=name.partition(" ")[2]) for name in stages}
 
     before, known = codes(), statements
     changed = file_of("wsss_lib.clustering.center_loss")
@@ -68,19 +73,72 @@ def test_a_change_reaches_the_stages_that_use_it_and_no_other(monkeypatch):
 
 
 def test_the_version_of_a_library_counts(monkeypatch):
-    before = code_of("superpixels", [make])
-    monkeypatch.setattr(code, "_versions", lambda: "torch 99")
-    assert code_of("superpixels", [make]) != before
+    before = code_of("superpixels", make)
+    monkeypatch.setattr(code, "_versions", lambda: {**before, "torch": "99"})
+    assert {name for name, value in code_of("superpixels", make).items() if value != before[name]} == {"torch"}
 
 
-def test_the_function_that_calls_the_modules_counts():
-    def other():
+def test_the_reader_of_the_pictures_counts():
+    """A change of how CamVid is read reaches what is made from CamVid, and nothing that is made from MSRC-21."""
+    assert "data.camvid" in code_of("classifier", make, reader="camvid")
+    assert "data.tags" in code_of("classifier", make, reader="camvid")
+    assert "data.camvid" not in code_of("classifier", make, reader="msrc21")
+    assert set(READ_BY) == set(get_args(get_type_hints(Source)["reader"]))
+    with pytest.raises(SettingsError, match="nothing says which code reads 'dreams'"):
+        code_of("classifier", make, reader="dreams")
+
+
+GLUE = """
+class Stages:
+    def seeds_artefact(self):
+        def make(folder):
+            return choose(self.threshold()) + number()
+        return make
+
+    def threshold(self):
+        return self.progress(0.2)
+
+    def progress(self, x):
+        return x
+
+    def unused(self):
         return 1
 
-    assert code_of("superpixels", [make]) != code_of("superpixels", [other])
+
+def number():
+    return 3
+"""
+
+
+def test_methods_and_functions_beside_count_if_they_are_used(tmp_path):
+    def pieces(text):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        (folder / "glued.py").write_text(text)
+        spec = spec_from_file_location("glued", folder / "glued.py")
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return glue(module.Stages().seeds_artefact())
+
+    before = pieces(GLUE)
+    assert set(before) == {"Stages.seeds_artefact", "Stages.threshold", "number"}
+    for old, new, changed in (
+        ("0.2", "0.3", {"Stages.threshold"}),
+        ("return 3", "return 4", {"number"}),
+        ("+ number()", "- number()", {"Stages.seeds_artefact"}),
+        ("return 1", "return 2", set()),
+        ("return x", "return 2 * x", set()),
+    ):
+        after = pieces(GLUE.replace(old, new))
+        assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_how_a_network_starts_and_is_saved_counts(finished):
+    code = Segmentation(stages=finished.main).artefact().record["params"]["code"]
+    assert {"Segmentation._new_network", "Segmentation._save", "segmentation.training", "torch"} <= set(code)
 
 
 def test_every_stage_of_a_run_is_known(finished):
     assert {artefact.stage for artefact in finished.store.contents()} <= {*MADE_BY, "system"}
     with pytest.raises(SettingsError, match="nothing says which code makes the stage 'dreams'"):
-        code_of("dreams", [make])
+        code_of("dreams", make)

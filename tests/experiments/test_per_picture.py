@@ -53,7 +53,7 @@ def test_what_is_there_is_not_made_again(tmp_path):
 def test_progress_is_told_every_fifty_pictures(tmp_path):
     said = []
     make_each(square, tmp_path, 104, workers=Workers(), report=said.append)
-    assert said == ["picture 56/104", "picture 104/104"]
+    assert said == ["picture 56/104, 0 s left", "picture 104/104, 0 s left"]
 
 
 def test_only_what_fits_stays_in_memory(tmp_path, monkeypatch):

@@ -2,7 +2,8 @@ import io
 
 import pytest
 
-from wsss_lib.experiments.progress import LineWriter, Progress, in_words, time_left
+from wsss_lib.experiments.progress import LineWriter, Progress, time_left
+from wsss_lib.training.report import in_words
 
 
 @pytest.mark.parametrize(

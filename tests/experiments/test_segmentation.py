@@ -12,6 +12,7 @@ from wsss_lib.data.pictures import read_label_map
 from wsss_lib.experiments import pages
 from wsss_lib.experiments.measure import other_network_scores, system_scores
 from wsss_lib.experiments.segmentation import Segmentation
+from wsss_lib.segmentation.predict import Segmenter
 from wsss_lib.vocabulary import IGNORE, SettingsError
 
 
@@ -58,6 +59,25 @@ def test_a_system_learns_from_the_cues_and_is_kept(compared):
     again = Segmentation(stages=experiment.main, system="on_seeds").predictions("val").folder
     assert {path.name: path.read_bytes() for path in again.glob("*.png")} == first
     assert said == []
+
+
+def test_what_is_told_goes_to_the_log_with_every_epoch(compared):
+    experiment, said = compared
+    run = Segmentation(stages=experiment.main, system="on_seeds", seed=11)
+    run.artefact()
+    lines = [line.split(" ", 2)[2] for line in experiment.places.log.read_text().splitlines()]
+    assert all(line.strip() in lines for line in said)
+    assert any(line.startswith("camvid, on_seeds: epoch 1/") for line in lines)
+    assert not any("epoch" in line for line in said)
+
+
+def test_a_network_of_one_class_is_warned_of(compared, monkeypatch):
+    experiment, said = compared
+    monkeypatch.setattr(Segmenter, "predict", lambda _, image: np.full(image.shape[:2], 1, np.uint8))
+    stages = experiment.main
+    Segmentation(stages=stages, system="on_seeds", seed=12).predictions("val")
+    name = stages.label_space.classes[1]
+    assert f"  camvid, on_seeds, val: warning: the network predicts {name} in every pixel of every picture" in said
 
 
 def test_label_maps_are_kept_as_large_as_their_pictures(compared, monkeypatch):

@@ -85,7 +85,7 @@ def test_other_code_of_the_centre_loss_makes_exactly_what_depends_on_it_stale(op
     monkeypatch.setattr(code, "statements", changed)
     experiment = open_tiny(folder, role=without_systems(tiny))
     assert {name for name, each in states(experiment).items() if "stale" in each} == DOWNSTREAM
-    assert "  the code behind it has changed" in why_lines(experiment, "clustering")
+    assert "  the code of clustering.center_loss has changed" in why_lines(experiment, "clustering")
 
 
 def test_other_code_of_the_superpixels_makes_all_that_rests_on_regions_stale(open_tiny, folder, tiny, monkeypatch):

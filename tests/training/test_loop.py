@@ -6,6 +6,7 @@ from torch import nn
 
 from wsss_lib.training.compute import choose_compute
 from wsss_lib.training.loop import DivergedError, TrainingConfig, _batches, make_optimizer, settle_batch_norm, train
+from wsss_lib.training.report import Report
 from wsss_lib.vocabulary import SettingsError
 
 CPU = choose_compute("cpu", "float32")
@@ -77,11 +78,41 @@ def test_resumed_equals_uninterrupted(tmp_path):
         assert torch.equal(value, resumed.state_dict()[name])
 
 
+def test_the_reader_hears_a_twentieth_at_a_time_and_the_log_every_epoch():
+    """40 steps of 2 samples out of 5: the 16 epochs end after the steps 3, 5, 8, 10, ... (2.5 steps each)."""
+    model, batch, loss = small_problem()
+    config = TrainingConfig(steps=40, batch_size=2, learning_rate=0.1)
+    shown, logged = [], []
+    losses = train(model, batch, loss, config, compute=CPU, seed=0, epoch=5, report=Report(shown.append, logged.append))
+    assert [line.split(",")[0] for line in shown] == [f"step {step}/40" for step in range(2, 41, 2)]
+    assert all(line.endswith(" s left") for line in shown)
+    assert f"loss {(losses[2] + losses[3]) / 2:.3f}" in shown[1]
+    epochs = [line for line in logged if line.startswith("epoch")]
+    assert len(logged) == len(shown) + len(epochs) == 36
+    assert [int(line.split("step ")[1].split(",")[0]) for line in epochs[:4]] == [3, 5, 8, 10]
+    assert epochs[0].startswith(f"epoch 1/16: step 3, loss {sum(losses[:3]) / 3:.4f}, learning rate 0.0955")
+
+
+def test_without_epochs_the_log_gets_what_is_shown():
+    model, batch, loss = small_problem()
+    shown, logged = [], []
+    config = TrainingConfig(steps=7, batch_size=2, learning_rate=0.1)
+    train(model, batch, loss, config, compute=CPU, seed=0, report=Report(shown.append, logged.append))
+    assert shown == logged
+    assert len(shown) == 7
+
+
 def test_divergence_is_named():
     model, batch, _ = small_problem()
     config = TrainingConfig(steps=3, batch_size=2, learning_rate=0.1)
+    said = []
+
+    def nan(values):
+        return model(values[0]).sum() * float("nan")
+
     with pytest.raises(DivergedError, match="step 0; lower learning_rate"):
-        train(model, batch, lambda values: model(values[0]).sum() * float("nan"), config, compute=CPU, seed=0)
+        train(model, batch, nan, config, compute=CPU, seed=0, report=Report(said.append))
+    assert said == ["warning: the loss is nan at step 0"]
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ from wsss_lib.regions.superpixels import paint_regions
 from wsss_lib.segmentation.crf import CrfConfig
 from wsss_lib.segmentation.networks import upsample
 from wsss_lib.segmentation.training import SegmentationConfig, picture_at
-from wsss_lib.training.loop import TrainingConfig, train
+from wsss_lib.training.loop import TrainingConfig, start_values, train
 from wsss_lib.vocabulary import IGNORE, LabelMap, SettingsError
 
 PUBLISHED_STRIDE = 8
@@ -172,9 +172,7 @@ def psa(material: Material, settings: SegmentationConfig, config: PsaConfig, run
     sure = [affinity_labels(material, i, size, config, run) for i in range(count)]
     known = np.mean([(cells != IGNORE).float().mean().item() for cells in sure])
     run.report(f"affinity labels of {count} pictures, {known:.0%} of their cells known")
-    devices = [run.compute.device] if run.compute.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(run.seed)  # the new layers' start values
+    with start_values(run.seed):
         affinity = AffinityNetwork(material.network(settings.network).backbone, config.stride)
     losses = {"affinity": train_affinity(affinity, material, size, sure, config, run)}
     config = shortened(affinity, material, size, sure, config, run)

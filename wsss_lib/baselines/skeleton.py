@@ -21,7 +21,8 @@ from wsss_lib.classification.classifier import CamClassifier, ClassifiedPictures
 from wsss_lib.segmentation.networks import SegmentationNetwork, predict_logits
 from wsss_lib.segmentation.training import SegmentationConfig, picture_at, train_segmentation
 from wsss_lib.training.compute import Compute
-from wsss_lib.training.loop import Report, settle_batch_norm, train
+from wsss_lib.training.loop import settle_batch_norm, train
+from wsss_lib.training.report import SILENT, Report
 from wsss_lib.vocabulary import IGNORE, Image, LabelMap, LabelSpace, RegionMap, TagTable
 
 Heat = Float32[np.ndarray, "class rows columns"]
@@ -62,7 +63,7 @@ class Run:
     compute: Compute
     seed: int
     folder: Path | None = None
-    report: Report = lambda _: None
+    report: Report = SILENT
 
     def checkpoint(self, name: str) -> Path | None:
         """The checkpoint of one training of the system; ``None`` without a folder."""
@@ -180,7 +181,8 @@ def train_on_cues(
 
     losses = train(
         network, batch, lambda cues: loss(logits(cues), cues), settings.training, compute=run.compute,
-        seed=run.seed, head=network.head, checkpoint=run.checkpoint(name), report=run.report,
+        seed=run.seed, head=network.head, checkpoint=run.checkpoint(name), epoch=len(material),
+        report=run.report,
     )  # fmt: skip
     last = settings.training.steps
     settling = (batch(step).images for step in range(last, last + settings.settling_batches))
@@ -197,6 +199,10 @@ def train_on_labels(
     name: str = "network",
 ) -> list[float]:
     """Train in place with cross entropy on label maps as large as the pictures, exactly as our own method does."""
+    known = set().union(*(np.unique(label_map).tolist() for label_map in labels))
+    tagged = [c for c, name in enumerate(material.label_space.classes) if material.tags[:, c].any()]
+    if lost := [material.label_space.classes[c] for c in tagged if c not in known]:
+        run.report(f"warning: no pixel is labelled {', '.join(lost)}: nothing can be learnt about that")
     return train_segmentation(
         network, material.image, labels.__getitem__, len(material), settings, compute=run.compute, seed=run.seed,
         checkpoint=run.checkpoint(name), report=run.report,

@@ -35,7 +35,7 @@ from wsss_lib.localization.patches import fitting_size
 from wsss_lib.regions.pooling import mean_pool
 from wsss_lib.regions.superpixels import paint_regions
 from wsss_lib.segmentation.training import SegmentationConfig, picture_at
-from wsss_lib.training.loop import TrainingConfig, train
+from wsss_lib.training.loop import TrainingConfig, start_values, train
 from wsss_lib.vocabulary import IGNORE, DataError, RegionMap, SettingsError, Tags
 
 
@@ -158,8 +158,7 @@ def train_branch(
     everywhere = torch.stack([each.everywhere for each in pooled])
     superpixels = torch.from_numpy(np.stack([each.superpixels.astype(np.float32).mean(0) for each in pooled]))
     truth = torch.from_numpy(shows)
-    with torch.random.fork_rng():
-        torch.manual_seed(run.seed)
+    with start_values(run.seed):
         branch = nn.Linear(everywhere.shape[1], shows.shape[1])
         nn.init.normal_(branch.weight, std=0.01)
         nn.init.zeros_(branch.bias)

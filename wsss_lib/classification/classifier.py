@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from wsss_lib.classification.backbones import Backbone, build_backbone
 from wsss_lib.training.compute import Compute
-from wsss_lib.training.loop import Report, TrainingConfig, train
+from wsss_lib.training.loop import TrainingConfig, train
+from wsss_lib.training.report import SILENT, Clock, Report
 from wsss_lib.vocabulary import DataError, Image, SceneSet, SettingsError, SimpleSet
 
 
@@ -112,7 +113,7 @@ def train_classifier(
     compute: Compute,
     seed: int,
     checkpoint: Path | None = None,
-    report: Report = lambda _: None,
+    report: Report = SILENT,
 ) -> list[float]:
     """Train in place with softmax cross entropy or the multi-label logistic loss; returns the loss of every step."""
     compute.place(classifier)
@@ -152,8 +153,9 @@ def train_classifier(
         model = classifier
     head = [classifier.linear, classifier.backbone.neck]
     losses = train(
-        model, batch, loss, config.training, compute=compute, seed=seed, head=head, checkpoint=checkpoint, report=report
-    )
+        model, batch, loss, config.training, compute=compute, seed=seed, head=head, checkpoint=checkpoint,
+        epoch=len(pictures.shows), report=report,
+    )  # fmt: skip
     classifier.eval()
     return losses
 
@@ -166,11 +168,11 @@ def view_features(
     *,
     compute: Compute,
     seed: int,
-    report: Report = lambda _: None,
+    report: Report = SILENT,
 ) -> Float[Tensor, "picture view channel"]:
     """Average-pooled features of ``config.crops`` random views of every picture, on the CPU."""
     classifier.eval()
-    rows = []
+    rows, clock = [], Clock(len(pictures.shows))
     for start in range(0, len(pictures.shows), 8):
         block = range(start, min(start + 8, len(pictures.shows)))
         views = []
@@ -182,7 +184,7 @@ def view_features(
             features = classifier.features(compute.tensor(to_tensor(views)))
         rows.append(features.mean((2, 3)).unflatten(0, (len(block), config.crops)).cpu())
         if block.stop % 200 == 0:
-            report(f"features of picture {block[-1] + 1}/{len(pictures.shows)}")
+            report(f"features of picture {block.stop}/{len(pictures.shows)}, {clock.left(block.stop)}")
     return torch.cat(rows)
 
 

@@ -22,7 +22,8 @@ from wsss_lib.clustering.region_features import RegionFeatures, blocks, mean_and
 from wsss_lib.clustering.relabel import by_classifier, by_nearest_center
 from wsss_lib.clustering.seeds import most_certain
 from wsss_lib.training.compute import Compute
-from wsss_lib.training.loop import Report, TrainingConfig, train
+from wsss_lib.training.loop import TrainingConfig, start_values, train
+from wsss_lib.training.report import SILENT, Report
 from wsss_lib.vocabulary import IGNORE, DataError, LabelSpace, SettingsError, TagTable
 
 Labels = UInt8[np.ndarray, "region"]
@@ -97,7 +98,7 @@ def cluster(
     compute: Compute,
     seed: int,
     folder: Path | None = None,
-    report: Report = lambda _: None,
+    report: Report = SILENT,
 ) -> Iterator[Round]:
     """The rounds, one by one as they are done.
 
@@ -112,16 +113,21 @@ def cluster(
     """
     if untagged := np.flatnonzero(~tags.any(1)).tolist():
         raise DataError(f"{len(untagged)} pictures have no tag, first number {untagged[0]}; leave them out")
-    labels = seeds
+    labels, after = seeds, "the seeds"
     for number in range(1, config.rounds + 1):
-        if lost := classes_without_regions(labels, tags, label_space):
-            report(f"round {number}: no region is labelled {', '.join(lost)}: it cannot be learnt")
+        _warn(labels, tags, label_space, after, report)
         checkpoint = None if folder is None else folder / f"round_{number}"
         share = config.certain[min(number, len(config.certain)) - 1]
         known = most_certain(labels, certainty, share)
         done = _round(features, known, tags, config, compute, [seed, number], checkpoint, report)
-        labels, certainty = done.labels, done.certainty
+        labels, certainty, after = done.labels, done.certainty, f"round {number}"
         yield done
+    _warn(labels, tags, label_space, after, report)
+
+
+def _warn(labels: Labels, tags: TagTable, label_space: LabelSpace, after: str, report: Report) -> None:
+    if lost := classes_without_regions(labels, tags, label_space):
+        report(f"warning: after {after} no region is labelled {', '.join(lost)}: nothing can be learnt about that")
 
 
 def classes_without_regions(labels: Labels, tags: TagTable, label_space: LabelSpace) -> list[str]:
@@ -142,8 +148,7 @@ def _round(
 ) -> Round:
     sampler = RegionSampler(features, labels, config, seed)
     torch_seed = int(np.random.default_rng(seed).integers(2**31))
-    with torch.random.fork_rng():
-        torch.manual_seed(torch_seed)
+    with start_values(torch_seed):
         network = RegionNetwork(features.width, config.hidden, tags.shape[1], config.dropout)
     network.mean, network.scale = mean_and_scale(features, seed[0])
     compute.place(network)

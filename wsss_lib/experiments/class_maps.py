@@ -49,7 +49,7 @@ class ClassMaps:
             stages.make_each(self.of, folder, self.split, f"class maps, {self.where}")
 
         inputs = {"classifier": stages.classifier_artefact(self.seed), "pictures": scenes.fingerprint}
-        return stages.artefact("class_maps", {"config": self.config}, inputs, make, of=self.of)
+        return stages.artefact("class_maps", {"config": self.config}, inputs, make)
 
     def of(self, index: int) -> Float16[np.ndarray, "simple rows columns"]:
         """Raw maps of one picture, computed anew."""

@@ -1,15 +1,15 @@
-"""Which code makes a stage, as a fingerprint in its key: a result is found stale as soon as the code behind it changes.
+"""Which code makes a stage, as fingerprints in its key: a result is found stale as soon as the code behind it changes.
 
-Counted are the modules that do the work of a stage and everything of ours that they import, however far away. What
-does not decide about a result does not count: comments, docstrings, layout, and all of ``reporting``, which no stage
-imports. Of the libraries, the versions of those that compute count.
+Counted are the modules that do the work of a stage and everything of ours that they import, however far away, the
+readers of its pictures among them; the function that makes the stage, with the methods and functions beside it that it
+uses; and of the libraries the versions of those that compute. What does not decide about a result does not count:
+comments, docstrings, layout, and all of ``reporting``, which no stage imports.
 """
 
 import ast
 import hashlib
 import inspect
-import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -40,21 +40,75 @@ MADE_BY: dict[str, tuple[str, ...]] = {
 """Stage -> the modules that do its work. A system of the comparison is made by its own file in ``baselines``."""
 
 
-def code_of(stage: str, callers: Sequence[Callable[..., object]], system: str = "") -> str:
-    """16 hexadecimal digits for the code behind a stage: its functions that call the modules, and these.
+READ_BY: dict[str, tuple[str, ...]] = {
+    "toy_streets": ("data.toy",),
+    "toy_scenes": ("data.toy",),
+    "camvid": ("data.camvid", "data.simple_images"),
+    "cityscapes": ("data.cityscapes", "data.imagenet", "data.simple_images"),
+    "msrc21": ("data.msrc21",),
+    "voc2012": ("data.voc2012",),
+    "own": ("data.folder", "data.simple_images"),
+}
+"""Reader of a source -> the modules that read its pictures, labels and tags."""
 
-    ``system`` names a system of the comparison. ``SettingsError`` for a stage that nothing is known of.
+_PLUMBING = {"artefact", "progress"}
+"""Methods that a stage calls and that do not decide about its result."""
+
+
+def code_of(stage: str, make: Callable[..., object], *, system: str = "", reader: str = "") -> dict[str, str]:
+    """What the code behind a stage is, by name: versions of libraries, eight hexadecimal digits for everything of ours.
+
+    ``make`` makes the stage from the modules; ``system`` names a system of the comparison, ``reader`` that of the
+    pictures. ``SettingsError`` for a stage or reader that nothing is known of.
     """
     if stage not in MADE_BY and not system:
         raise SettingsError(f"nothing says which code makes the stage {stage!r}; add it to MADE_BY")
-    callers = [*callers, SYSTEMS[system]] if system else callers
+    if reader and reader not in READ_BY:
+        raise SettingsError(f"nothing says which code reads {reader!r}; add it to READ_BY")
     modules = [SYSTEMS[system].__module__] if system else [f"wsss_lib.{module}" for module in MADE_BY[stage]]
-    digest = hashlib.sha256(_versions().encode())
-    for caller in callers:
-        digest.update(without_words(ast.parse(textwrap.dedent(inspect.getsource(caller)))).encode())
-    for name in sorted(reached(tuple(module for module in modules if module.startswith("wsss_lib.")))):
-        digest.update(f"{name}\n{statements(file_of(name))}\n".encode())
-    return digest.hexdigest()[:16]
+    modules += [f"wsss_lib.{module}" for module in READ_BY.get(reader, ())]
+    found = reached(tuple(name for name in modules if name.startswith("wsss_lib.")))
+    texts = {name.removeprefix("wsss_lib."): statements(file_of(name)) for name in sorted(found)} | glue(make)
+    if system:  # perhaps one that a reader has registered from elsewhere
+        texts |= glue(SYSTEMS[system])
+    return {**_versions(), **{name: _digest(text) for name, text in texts.items()}}
+
+
+def glue(make: Callable[..., object]) -> dict[str, str]:
+    """Name -> statements of a function and of all functions and methods of its own module that it uses, however deep.
+
+    A function inside another one counts as that other one. A method is used where its name is an attribute of anything,
+    because ``self`` cannot be told from its other names.
+    """
+    return _glue(Path(inspect.getfile(make)), make.__qualname__.partition(".<locals>")[0])
+
+
+@cache
+def _glue(file: Path, path: str) -> dict[str, str]:
+    beside, used, waiting = _functions(file), {}, [path]
+    while waiting:
+        path = waiting.pop()
+        if path not in used:
+            used[path] = without_words(beside[path])
+            names = set(_names(beside[path])) - _PLUMBING
+            waiting += [each for each in beside if each.rpartition(".")[2] in names]
+    return dict(sorted(used.items()))
+
+
+def _functions(file: Path) -> dict[str, ast.FunctionDef]:
+    """The functions and methods of a file by path, such as ``Stages.seeds``."""
+    found = {}
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        inside, prefix = (node.body, f"{node.name}.") if isinstance(node, ast.ClassDef) else ([node], "")
+        found |= {prefix + each.name: each for each in inside if isinstance(each, ast.FunctionDef)}
+    return found
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=name) | ast.Name(id=name):
+                yield name
 
 
 @cache
@@ -69,6 +123,7 @@ def reached(modules: tuple[str, ...]) -> frozenset[str]:
     return frozenset(found)
 
 
+@cache
 def imports_of(file: Path) -> list[str]:
     """Our own modules that a file names in its import statements."""
     names = []
@@ -87,14 +142,14 @@ def statements(file: Path) -> str:
     return without_words(ast.parse(file.read_text(encoding="utf-8")))
 
 
-def without_words(tree: ast.Module) -> str:
+def without_words(tree: ast.AST) -> str:
     """A syntax tree as text, its docstrings taken out."""
     for node in list(_documented(tree)):
         node.body = node.body[1:]
     return ast.dump(tree)
 
 
-def _documented(tree: ast.Module) -> Iterator[ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
+def _documented(tree: ast.AST) -> Iterator[ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
             match node.body[0]:
@@ -108,10 +163,15 @@ def file_of(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
+@cache
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 def _exists(name: str) -> bool:
     return file_of(name).is_file()
 
 
 @cache
-def _versions() -> str:
-    return ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}

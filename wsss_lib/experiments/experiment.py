@@ -1,7 +1,11 @@
 """An experiment: a profile with its places, its store and its device, and the stages of every role that it plays."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
 
 from wsss_lib.data.textures import texture_trees
 from wsss_lib.experiments.inputs import playable
@@ -11,6 +15,7 @@ from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Profile, load_profile
 from wsss_lib.experiments.store import Store
 from wsss_lib.training.compute import choose_compute
+from wsss_lib.training.report import Report
 from wsss_lib.training.together import Together
 from wsss_lib.vocabulary import LabelSpace, SettingsError
 
@@ -19,7 +24,8 @@ class Experiment:
     """A profile with its places: the stages of every role it plays. ``profile`` is one that has no name in the list.
 
     ``workers`` share what is made picture by picture; those of the environment by default. ``together``: this is one of
-    several processes that share every training; the first of them reports and writes.
+    several processes that share every training; the first of them reports and writes. ``report`` is shown what happens;
+    ``places.log`` gets that too, and a line for every epoch of a training.
     """
 
     def __init__(
@@ -33,9 +39,10 @@ class Experiment:
         self.profile: Profile = playable(profile, places.data)
         if together and not together.first:
             report = _silent
-        self.store = Store(places.store, report=report, together=together)
+        log = _silent if report is _silent else partial(_append, places.log)
+        self.report = Report(report, log)
+        self.store = Store(places.store, report=self.report, together=together)
         self.compute = choose_compute(together=together)
-        self.report = report
         self.workers = workers or Workers.from_environment()
         self.roles = {name: Stages(role, self) for name, role in self.profile.roles.items()}
 
@@ -65,3 +72,10 @@ def _reopened(places: Places, profile: Profile) -> Experiment:
 
 
 def _silent(_: str) -> None: ...
+
+
+def _append(log: Path, line: str) -> None:
+    with suppress(OSError):  # what cannot be logged is still computed
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {line.strip()}\n")

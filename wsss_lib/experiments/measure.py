@@ -245,7 +245,7 @@ def _kept_confusion(
         save_arrays(folder / "confusion.npz", {"matrix": confusion_matrix(pairs, len(stages.label_space))})
 
     inputs = {"source": source, "labels": scenes.fingerprint}
-    params = {"of": what, "code": code_of("confusion", [make])}
+    params = {"of": what, "code": code_of("confusion", make, reader=stages.role.source.reader)}
     measured = stages.experiment.store.artefact("confusion", params=params, inputs=inputs, make=make)
     return load_arrays(measured.folder / "confusion.npz")["matrix"]
 

@@ -19,6 +19,7 @@ from joblib import Parallel, delayed, parallel_config
 from numpy.typing import DTypeLike
 
 from wsss_lib.experiments.files import load_arrays, save_arrays
+from wsss_lib.training.report import Clock
 from wsss_lib.vocabulary import SettingsError
 
 KEPT_BYTES = 4_000_000_000
@@ -78,13 +79,14 @@ def make_each(
     missing = [i for i in range(count) if not _file(folder, i).is_file()]
     parts = [missing[start : start + _TOGETHER] for start in range(0, len(missing), _TOGETHER)]
     task, done = delayed(_make_some), count - len(missing)
+    clock = Clock(count, done)
     with workers.hired():
         finished = Parallel(return_as="generator_unordered")(
             task(make, folder, part, compress, torch.get_num_threads()) for part in parts
         )
         for number in cast("Iterable[int]", finished):
             if (done + number) // 50 > done // 50:
-                report(f"picture {done + number}/{count}")
+                report(f"picture {done + number}/{count}, {clock.left(done + number)}")
             done += number
 
 

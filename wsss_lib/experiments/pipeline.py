@@ -7,8 +7,7 @@ Asking for a late stage makes all earlier ones, so that any notebook can be run 
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from operator import methodcaller
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from jaxtyping import Float16, Int, UInt16
 from numpy.typing import DTypeLike
 from safetensors.torch import load_file, save_file
@@ -45,6 +43,8 @@ from wsss_lib.regions.pooling import mean_pool
 from wsss_lib.regions.superpixels import superpixels
 from wsss_lib.segmentation.pseudo_labels import RegionLabels
 from wsss_lib.training.compute import Compute
+from wsss_lib.training.loop import start_values
+from wsss_lib.training.report import Report
 from wsss_lib.vocabulary import DataError, LabelSpace, RegionMap, SceneSet, SettingsError, SimpleSet
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Stages:
             save_arrays(folder / "counts.npz", {"counts": np.array(counts)})
 
         params, inputs = {"config": self.role.superpixels}, {"pictures": scenes.fingerprint}
-        return self.artefact("superpixels", params, inputs, make, of=self.superpixels_of)
+        return self.artefact("superpixels", params, inputs, make)
 
     def superpixels_of(self, picture: int) -> UInt16[np.ndarray, "height width"]:
         """Superpixels of one training picture, computed anew."""
@@ -231,7 +231,7 @@ class Stages:
             self.make_each(describe_each, folder, "train", f"region features, {config.pooling}")
 
         inputs = {"network": network, "regions": self.regions_artefact, "pictures": scenes.fingerprint}
-        return self.artefact("region_features", {"config": config}, inputs, make, of=self.description_of)
+        return self.artefact("region_features", {"config": config}, inputs, make)
 
     def description_of(self, picture: int, variant: str, seed: int) -> Float16[np.ndarray, "..."]:
         """What is kept of one training picture to describe its regions by, computed anew."""
@@ -321,15 +321,10 @@ class Stages:
         params: Mapping[str, Any],
         inputs: Mapping[str, Artefact | str],
         make: Callable[[Path], None],
-        *,
-        of: Callable[..., object] | None = None,
     ) -> Artefact:
-        """An artefact of this role; what it is computed with, and by which code, are parameters of it.
-
-        ``of`` is what ``make`` calls for every picture.
-        """
-        callers = [make] if of is None else [make, of]
-        made = {"compute": self.compute.describe(), "code": code_of(stage, callers, str(params.get("system", "")))}
+        """An artefact of this role; what it is computed with, and by which code, are parameters of it."""
+        code = code_of(stage, make, system=str(params.get("system", "")), reader=self.role.source.reader)
+        made = {"compute": self.compute.describe(), "code": code}
         return self.experiment.store.artefact(
             stage, params={"dataset": self.role.dataset, **params, **made}, inputs=inputs, make=make,
             shared=stage in TRAINED,
@@ -344,14 +339,6 @@ class Stages:
             compress=compress,
         )  # fmt: skip
 
-    def progress(self, what: str) -> Callable[[str], None]:
+    def progress(self, what: str) -> Report:
         """Who hears of the progress of a stage, with the role and the stage in front."""
-        return lambda line: self.experiment.report(f"  {self.role.dataset}, {what}: {line}")
-
-
-@contextmanager
-def start_values(seed: int) -> Iterator[None]:
-    """Inside, new layers start from the seed; the caller's random state is left as it was."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
+        return self.experiment.report.about(f"{self.role.dataset}, {what}")

@@ -60,6 +60,11 @@ class Places:
         return self.build / self.profile
 
     @property
+    def log(self) -> Path:
+        """What every run of this profile told, with times, and a line for every epoch of its trainings."""
+        return self.folder / "log.txt"
+
+    @property
     def store(self) -> Path:
         """Root of the artefact store."""
         return self.folder / "store"

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
+from wsss_lib.training.report import in_words
+
 
 def time_left(*, done: Sequence[tuple[float, float]], current: tuple[float, float], ahead: Sequence[float]) -> float:
     """Seconds left, from what was expected and how far off those expectations were so far.
@@ -15,13 +17,6 @@ def time_left(*, done: Sequence[tuple[float, float]], current: tuple[float, floa
     pace = sum(measured for _, measured in done) / expected_done if expected_done > 0 else 1.0
     expected, elapsed = current
     return max(0.0, pace * expected - elapsed) + pace * sum(ahead)
-
-
-def in_words(seconds: float) -> str:
-    """``42`` -> "42 s", ``150`` -> "2.5 min", ``7200`` -> "2.0 h"."""
-    if seconds < 59.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3570 else f"{seconds / 3600:.1f} h"
 
 
 class Progress:

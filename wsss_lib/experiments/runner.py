@@ -24,7 +24,8 @@ from wsss_lib.experiments.freshness import Stamp, Status, files_since, notebook_
 from wsss_lib.experiments.lock import lock
 from wsss_lib.experiments.notebooks import all_notebooks, checked_parameters, expected_minutes
 from wsss_lib.experiments.places import NOTEBOOKS, REPOSITORY, Places
-from wsss_lib.experiments.progress import LineWriter, Progress, in_words
+from wsss_lib.experiments.progress import LineWriter, Progress
+from wsss_lib.training.report import in_words
 from wsss_lib.vocabulary import WsssError
 
 Report = Callable[[str], None]

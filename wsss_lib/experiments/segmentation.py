@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from wsss_lib.baselines.registry import SYSTEMS
@@ -16,11 +17,12 @@ from wsss_lib.data.pictures import write_label_map
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
 from wsss_lib.experiments.inputs import read_flow
 from wsss_lib.experiments.names import check_name
-from wsss_lib.experiments.pipeline import Stages, start_values
+from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.store import Artefact
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network
 from wsss_lib.segmentation.predict import Segmenter, load_segmenter, save_segmenter
 from wsss_lib.segmentation.training import SegmentationConfig, train_segmentation
+from wsss_lib.training.loop import start_values
 from wsss_lib.vocabulary import LabelMap
 
 OURS = "ours"
@@ -106,9 +108,15 @@ class Segmentation:
         trained, scenes = self.artefact(), self.stages.scenes(split)
 
         def make(folder: Path) -> None:
-            segmenter = load_segmenter(trained.folder, self.stages.compute)
+            segmenter, seen = load_segmenter(trained.folder, self.stages.compute), set()
             for i, name in enumerate(scenes.names):
-                write_label_map(folder / f"{name}.png", segmenter.predict(scenes.image(i)), scenes.label_space)
+                label_map = segmenter.predict(scenes.image(i))
+                write_label_map(folder / f"{name}.png", label_map, scenes.label_space)
+                seen |= set(np.unique(label_map).tolist())
+            if len(seen) == 1:
+                everywhere = scenes.label_space.classes[seen.pop()]
+                report = self.stages.progress(f"{self.system}, {split}")
+                report(f"warning: the network predicts {everywhere} in every pixel of every picture")
 
         inputs = {"network": trained, "pictures": scenes.fingerprint}
         return self.stages.artefact("predictions", {"split": split}, inputs, make)

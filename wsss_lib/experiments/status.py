@@ -8,9 +8,9 @@ from wsss_lib.experiments.lock import is_held
 from wsss_lib.experiments.notebooks import all_notebooks
 from wsss_lib.experiments.places import NOTEBOOKS, Places
 from wsss_lib.experiments.profiles import load_profile
-from wsss_lib.experiments.progress import in_words
 from wsss_lib.experiments.runner import Job
 from wsss_lib.experiments.store import Store, plain
+from wsss_lib.training.report import in_words
 from wsss_lib.vocabulary import SettingsError
 
 MODEL_STAGE = "segmentation"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from wsss_lib.experiments.code import LIBRARIES
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.inputs import SPLITS
 from wsss_lib.experiments.names import check_name
@@ -18,7 +19,8 @@ from wsss_lib.experiments.shared import MAKERS
 from wsss_lib.experiments.store import Artefact, Wanted
 
 State = Literal["fresh", "stale", "missing"]
-_WORDS = {"code": "the code behind it", "compute": "the device or precision"}
+_CODE = "code."  # below this are library versions, modules and functions
+_NONE = "nothing"
 _SHOWN = 60  # characters of a value
 
 
@@ -54,8 +56,7 @@ class Stage:
         lines = []
         for path in [*new, *(path for path in old if path not in new)]:
             if old.get(path) != new.get(path):
-                told = f"{_short(old.get(path, 'nothing'))} -> {_short(new.get(path, 'nothing'))}"
-                lines.append(f"{_WORDS[path]} has changed" if path in _WORDS else f"{path}: {told}")
+                lines.append(_change(path, old.get(path, _NONE), new.get(path, _NONE)))
         lines += [
             f"its input {name} is another one"
             for name, key in self.wanted.inputs.items()
@@ -138,6 +139,13 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(part, f"{path}.{name}" if path else name)
     else:
         yield path, value
+
+
+def _change(path: str, old: Any, new: Any) -> str:
+    name = path.removeprefix(_CODE)
+    if name == path or name in LIBRARIES:
+        return f"{name}: {_short(old)} -> {_short(new)}"
+    return f"the code of {name} {'is new' if old == _NONE else 'is no longer used' if new == _NONE else 'has changed'}"
 
 
 def _short(value: Any) -> str:

@@ -14,7 +14,8 @@ from torch import Tensor
 from wsss_lib.data.pictures import resize_label_map
 from wsss_lib.segmentation.networks import SegmentationNetwork, upsample
 from wsss_lib.training.compute import Compute
-from wsss_lib.training.loop import Report, TrainingConfig, settle_batch_norm, train
+from wsss_lib.training.loop import TrainingConfig, settle_batch_norm, train
+from wsss_lib.training.report import SILENT, Report
 from wsss_lib.vocabulary import IGNORE, DataError, Image, LabelMap, SettingsError
 
 
@@ -56,7 +57,7 @@ def train_segmentation(
     compute: Compute,
     seed: int,
     checkpoint: Path | None = None,
-    report: Report = lambda _: None,
+    report: Report = SILENT,
 ) -> list[float]:
     """Train in place with cross entropy on ``count`` pictures; returns the loss of every step.
 
@@ -81,7 +82,7 @@ def train_segmentation(
 
     losses = train(
         network, batch, loss, config.training, compute=compute, seed=seed, head=network.head, checkpoint=checkpoint,
-        report=report,
+        epoch=count, report=report,
     )  # fmt: skip
     last = config.training.steps
     settling = (batch(step)[0] for step in range(last, last + config.settling_batches))

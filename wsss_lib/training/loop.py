@@ -9,7 +9,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from wsss_lib.data.disk import aside
 from wsss_lib.training.compute import Compute
+from wsss_lib.training.report import SILENT, Clock, Report
 from wsss_lib.training.together import shared_statistics
 from wsss_lib.vocabulary import DataError, SettingsError, WsssError
 
 Batch = TypeVar("Batch")
-Report = Callable[[str], None]
 
 
 class DivergedError(WsssError):
@@ -100,7 +100,8 @@ def train(
     seed: int,
     head: Sequence[nn.Module] = (),
     checkpoint: Path | None = None,
-    report: Report = lambda _: None,
+    epoch: int = 0,
+    report: Report = SILENT,
 ) -> list[float]:
     """Train ``model`` in place and return the loss of every step.
 
@@ -110,7 +111,8 @@ def train(
         seed: of everything random inside the model, such as dropout. The caller's random state is left as it was.
         head: new layers, trained ``config.head_factor`` times faster.
         checkpoint: a file that is written every ``checkpoint_every`` steps and, if it exists, resumed from.
-        report: receives about twenty lines of progress.
+        epoch: samples of one pass over the data, or 0 where there is no such thing.
+        report: shows about twenty lines of progress; its log gets a line for every epoch too.
 
     Raises:
         DivergedError: the loss is NaN or infinite; nothing is written for that step.
@@ -125,6 +127,7 @@ def train(
         torch.manual_seed(seed + (together.rank if together else 0))  # dropout draws
         losses = _resume(checkpoint, model, optimizer, scheduler, compute)
         model.train()
+        clock, often = Clock(config.steps, len(losses)), max(1, config.steps // 20)
         for step, values in _batches(batch, len(losses), config.steps, threads=_threads() if on_gpu else 0):
             with compute.autocast():
                 value = loss(together.part(values) if together else values)
@@ -137,17 +140,27 @@ def train(
             scheduler.step()
             losses.append(value.item())
             if not math.isfinite(losses[-1]):
+                report(f"warning: the loss is {losses[-1]} at step {step}")
                 raise DivergedError(
                     f"the loss is {losses[-1]} at step {step}; lower learning_rate {config.learning_rate}"
                 )
-            if (step + 1) % max(1, config.steps // 20) == 0:
-                recent = losses[-max(1, config.steps // 20) :]
-                report(f"step {step + 1}/{config.steps}, loss {sum(recent) / len(recent):.3f}")
+            if line := _epoch_line(losses, epoch, config):
+                report.log(line)
+            if (step + 1) % often == 0:
+                report(f"step {step + 1}/{config.steps}, loss {_mean(losses[-often:]):.3f}, {clock.left(step + 1)}")
             due = (step + 1) % config.checkpoint_every == 0 and step + 1 < config.steps
             if checkpoint is not None and due and (together is None or together.first):
                 _save(checkpoint, model, optimizer, scheduler, losses, compute)
     model.eval()
     return losses
+
+
+@contextmanager
+def start_values(seed: int) -> Iterator[None]:
+    """Inside, new layers start from the seed; the caller's random state is left as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
 
 
 def settle_batch_norm(model: nn.Module, batches: Iterable[Tensor], *, compute: Compute, seed: int) -> None:
@@ -182,6 +195,20 @@ def _batches(batch: Callable[[int], Batch], start: int, stop: int, *, threads: i
             if step + threads < stop:
                 waiting.append(pool.submit(batch, step + threads))
             yield step, values
+
+
+def _epoch_line(losses: Sequence[float], epoch: int, config: TrainingConfig) -> str:
+    """What the log gets after the last step of a pass over ``epoch`` samples; "" after any other step."""
+    step, size = len(losses), config.batch_size
+    if epoch < 1 or step * size // epoch == (step - 1) * size // epoch:
+        return ""
+    rate = config.learning_rate * config.rate(step - 1)
+    passes = f"epoch {step * size // epoch}/{max(1, round(config.steps * size / epoch))}"
+    return f"{passes}: step {step}, loss {_mean(losses[-math.ceil(epoch / size) :]):.4f}, learning rate {rate:.3g}"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _threads() -> int:
