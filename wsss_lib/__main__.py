@@ -13,11 +13,25 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
+from tyro.constructors import PrimitiveConstructorSpec
 
+from wsss_lib.data.disk import check_path
 from wsss_lib.experiments.places import NOTEBOOKS, Places
 from wsss_lib.vocabulary import DataError, SettingsError, WsssError
 
 app = tyro.extras.SubcommandApp()
+
+AnyPath = Annotated[
+    Path,
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda given: check_path(Path(given[0])),
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda path: [str(path)],
+    ),
+]
+"""A path as it is typed; one that no file system could have is refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +40,11 @@ class Where:
 
     profile: str = "toy"
     """Sizes and data: smoke, toy, camvid, paper, or paper-dry, its rehearsal."""
-    data: Path | None = None
+    data: AnyPath | None = None
     """Folder with the data sets; the toy profile draws its own."""
-    weights: Path | None = None
+    weights: AnyPath | None = None
     """Folder with pretrained weights."""
-    build: Path | None = None
+    build: AnyPath | None = None
     """Folder for results; build/ beside the notebooks unless given."""
 
     def places(self) -> Places:
@@ -82,13 +96,13 @@ def run(
     from wsss_lib.experiments.runner import run_notebooks
 
     chosen = find_notebook(notebook)
-    parameters = dict(map(_assignment, set_)) | ({"systems": systems} if systems else {})
+    parameters = dict(map(_assignment, set_)) | ({} if systems is None else {"systems": systems})
     run_notebooks([chosen], where.places(), parameters=parameters, force=force)
     return 0
 
 
 @app.command
-def plan(profile: tyro.conf.Positional[str], data: Path | None = None, build: Path | None = None) -> int:
+def plan(profile: tyro.conf.Positional[str], data: AnyPath | None = None, build: AnyPath | None = None) -> int:
     """Measure what a profile would cost on this machine: hours, disk and memory of every stage.
 
     Args:
@@ -150,7 +164,7 @@ def why(stage: tyro.conf.Positional[str], where: Settings = Where()) -> int:
 
 
 @app.command
-def predict(images: Path, out: Path, where: Settings = Where(), model: Path | None = None) -> int:
+def predict(images: AnyPath, out: AnyPath, where: Settings = Where(), model: AnyPath | None = None) -> int:
     """Label every picture in a folder: index PNGs and colour overlays, named as the pictures.
 
     Args:
@@ -171,12 +185,12 @@ def predict(images: Path, out: Path, where: Settings = Where(), model: Path | No
 
 @app.command
 def fit(
-    images: Path,
-    tags: Path,
-    simple_images: Path,
-    out: Path,
-    weights: Path | None = None,
-    labels: Path | None = None,
+    images: AnyPath,
+    tags: AnyPath,
+    simple_images: AnyPath,
+    out: AnyPath,
+    weights: AnyPath | None = None,
+    labels: AnyPath | None = None,
     classes: tuple[str, ...] = (),
     network: Literal["mobilenet_v2", "small"] = "mobilenet_v2",
     steps: int | None = None,
@@ -237,7 +251,7 @@ def publish(where: Settings = Where()) -> int:
 def data(
     action: tyro.conf.Positional[str],
     names: tyro.conf.Positional[tuple[str, ...]] = (),
-    folder: Annotated[Path, tyro.conf.arg(name="data")] = Path("data"),
+    folder: Annotated[AnyPath, tyro.conf.arg(name="data")] = Path("data"),
 ) -> int:
     """Look through a data folder for what is missing, damaged or does not fit; or fetch what may be fetched.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsss_lib.data.disk import few, list_pictures, replacing, write_whole
+from wsss_lib.data.disk import check_path, few, list_pictures, replacing, write_whole
 from wsss_lib.vocabulary import DataError
 
 
@@ -97,3 +97,13 @@ def test_full_disk_is_a_clear_error(tmp_path: Path) -> None:
 def test_long_lists_are_shortened() -> None:
     assert few(["a", "b", "c"]) == "a, b, c"
     assert few(range(7)) == "0, 1, 2 and 4 more"
+
+
+def test_paths_that_no_disk_has_or_no_line_shows_are_refused() -> None:
+    for path in (Path("a b"), Path("\u00e9" * 127), Path("/" + "x/" * 300)):
+        assert check_path(path) == path
+    with pytest.raises(DataError, match="a name of 128 characters .* is too long for a disk"):
+        check_path(Path("\u00e9" * 128))  # 256 bytes
+    for text in ("a\0b", "a\nb", "\x1b[2J"):
+        with pytest.raises(DataError, match="control character"):
+            check_path(Path("x") / text)

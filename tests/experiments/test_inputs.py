@@ -8,9 +8,9 @@ from PIL import Image as Pillow
 
 from wsss_lib.data.pictures import write_image
 from wsss_lib.experiments.experiment import Experiment
-from wsss_lib.experiments.inputs import SPLITS, playable, read_flow, read_scenes, read_simple
+from wsss_lib.experiments.inputs import SPLITS, check_inputs, playable, read_flow, read_scenes, read_simple
 from wsss_lib.experiments.places import Places
-from wsss_lib.experiments.profiles import CAMVID, PAPER, Source
+from wsss_lib.experiments.profiles import CAMVID, PAPER, Source, load_profile
 from wsss_lib.vocabulary import DataError
 
 STREETS = Source(
@@ -132,3 +132,23 @@ def test_the_rehearsal_writes_its_own_data(tmp_path):
     assert experiment.places.data == tmp_path / "paper-dry" / "textures"
     assert len(experiment.role("voc").scenes("train")) == 4
     assert experiment.role("cityscapes").simple.label_space is experiment.role("cityscapes").label_space
+
+
+def test_what_a_profile_starts_from_is_looked_for_before_it_starts(tmp_path):
+    data, weights = tmp_path / "data", tmp_path / "weights"
+    (data / "camvid").mkdir(parents=True)
+    with pytest.raises(DataError, match="has no folder msrc21, from which profile camvid starts; wsss data check"):
+        check_inputs(CAMVID, data, weights)
+    (data / "msrc21").mkdir()
+    with pytest.raises(DataError, match=r"starts from the file mobilenet_v2.*: give its folder"):
+        check_inputs(CAMVID, data, None)
+    weights.mkdir()
+    with pytest.raises(DataError, match=r"mobilenet_v2_imagenet1k.safetensors, which is not in .*weights"):
+        check_inputs(CAMVID, data, weights)
+    (weights / "mobilenet_v2_imagenet1k.safetensors").write_bytes(b"")
+    check_inputs(CAMVID, data, weights)
+
+
+@pytest.mark.parametrize("name", ["smoke", "toy", "paper-dry"])
+def test_profiles_that_draw_their_pictures_start_from_nothing(name):
+    check_inputs(load_profile(name), None, None)

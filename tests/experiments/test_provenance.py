@@ -9,7 +9,7 @@ import torch
 
 import wsss_lib
 from wsss_lib.experiments.places import REPOSITORY
-from wsss_lib.experiments.provenance import Stopwatch, provenance, source_state
+from wsss_lib.experiments.provenance import Stopwatch, provenance, source_state, uncommitted
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -75,3 +75,20 @@ def test_stopwatch_runs_on():
     stopwatch = Stopwatch()
     first = stopwatch.seconds
     assert 0 <= first < stopwatch.seconds
+
+
+def test_uncommitted_files_are_named_but_for_those_that_are_allowed(tmp_path: Path):
+    assert uncommitted(tmp_path) == []
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "figures").mkdir()
+    for name in ("a.py", "README.md", "figures/x.csv"):
+        (tmp_path / name).write_text("1")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "--quiet", "-m", "one")
+    for name in ("README.md", "figures/x.csv", "figures/new.csv"):
+        (tmp_path / name).write_text("2")
+    assert uncommitted(tmp_path, but=["figures", "README.md"]) == []
+    assert uncommitted(tmp_path) == ["README.md", "figures/x.csv", "figures/new.csv"]
+    (tmp_path / "a.py").write_text("2")
+    (tmp_path / "b.py").write_text("new")
+    assert uncommitted(tmp_path, but=["figures", "README.md"]) == ["a.py", "b.py"]

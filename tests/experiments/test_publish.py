@@ -4,6 +4,7 @@ import errno
 import json
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -190,3 +191,17 @@ def test_results_with_uncommitted_changes_are_not_published(places, tmp_path):
     with pytest.raises(DataError, match=r"made with uncommitted changes \(on 0123456789\)"):
         publish(places, figures=tmp_path / "figures", readme=tmp_path / "none")
     assert not (tmp_path / "figures").exists()
+
+
+def test_a_tree_with_changes_is_not_published_from(places, tmp_path):
+    """What publishing itself wrote before does not count: several profiles are published one after the other."""
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    subprocess.run(["git", "-C", str(clone), "init", "--quiet"], check=True)
+    where = {"figures": clone / "figures", "readme": clone / "README.md"}
+    (clone / "README.md").write_text("changed by publishing\n")
+    publish(places, **where)
+    publish(places, **where)
+    (clone / "code.py").write_text("1")
+    with pytest.raises(DataError, match=r"there are uncommitted changes \(code\.py\); commit them, then publish"):
+        publish(places, **where)

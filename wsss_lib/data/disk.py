@@ -9,6 +9,8 @@ from wsss_lib.vocabulary import DataError
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
 
+_LONGEST_NAME = 255  # bytes, of one file or folder, on every file system in use
+
 
 def list_pictures(folder: Path) -> dict[str, Path]:
     """The pictures of a folder by stem (name without ending), sorted; folders inside it and hidden files are left out.
@@ -30,6 +32,15 @@ def list_pictures(folder: Path) -> dict[str, Path]:
             )
         pictures[path.stem] = path
     return dict(sorted(pictures.items()))
+
+
+def check_path(path: Path) -> Path:
+    """The path itself; ``DataError`` if it is too long for any disk, or holds what cannot be shown in one line."""
+    if any(ord(character) < ord(" ") for character in str(path)):
+        raise DataError(f"{str(path)!r} has a control character in its name; rename it or pass another path")
+    if long := [part for part in path.parts if len(os.fsencode(part)) > _LONGEST_NAME]:
+        raise DataError(f"a name of {len(long[0])} characters ({long[0][:20]}...) is too long for a disk; pass another")
+    return path
 
 
 @contextmanager

@@ -20,6 +20,9 @@ from wsss_lib.regions.flow import flow_between
 from wsss_lib.vocabulary import DataError, SceneSet, SettingsError, SimpleSet
 
 SPLITS = ("train", "val", "test")
+GENERATED = ("toy_streets", "toy_scenes", "own")
+"""Readers that take nothing from the data folder."""
+WEIGHT_WORDS = ("none", "torchvision")
 
 
 def playable(profile: Profile, data: Path | None) -> Profile:
@@ -37,6 +40,38 @@ def playable(profile: Profile, data: Path | None) -> Profile:
             "wsss data fetch and wsss data check say how to get them"
         )
     return replace(profile, roles=found)
+
+
+def check_inputs(profile: Profile, data: Path | None, weights: Path | None) -> None:
+    """``DataError`` unless the folders and files that a profile starts from are there; none of them is opened."""
+    if profile.textures and data is None:
+        return
+    roles = playable(profile, data).roles.values()
+    for role in roles:
+        if role.source.reader not in GENERATED and not own_folder(role.source, data).is_dir():
+            raise DataError(
+                f"{data_folder(data)} has no folder {role.source.reader}, from which profile {profile.name} starts; "
+                "wsss data check tells what is in a data folder, wsss data fetch how to get the rest"
+            )
+    for role in roles:
+        for config in (role.classifier, role.segmentation, *role.networks.values()):
+            weights_source(config.weights, weights)
+
+
+def weights_source(name: str, folder: Path | None) -> str | Path:
+    """Where the weights that a configuration names are: a word of ``WEIGHT_WORDS``, or a file.
+
+    ``DataError`` if they are a file and no folder is known, or it is not in it.
+    """
+    if name in WEIGHT_WORDS:
+        return name
+    if folder is None:
+        raise DataError(
+            f"this profile starts from the file {name}: give its folder, make reproduce ... WEIGHTS=<folder>"
+        )
+    if not (folder / name).is_file():
+        raise DataError(f"this profile starts from the file {name}, which is not in {folder}; pass another --weights")
+    return folder / name
 
 
 def read_scenes(source: Source, split: str, data: Path | None) -> SceneSet:

@@ -35,7 +35,7 @@ from wsss_lib.data.pictures import fingerprint_of_files
 from wsss_lib.experiments.class_maps import ClassMaps
 from wsss_lib.experiments.code import code_of
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
-from wsss_lib.experiments.inputs import read_scenes, read_simple
+from wsss_lib.experiments.inputs import read_scenes, read_simple, weights_source
 from wsss_lib.experiments.per_picture import PictureArrays, kept, load_array, make_each
 from wsss_lib.experiments.profiles import Role, Variant
 from wsss_lib.experiments.store import Artefact
@@ -300,15 +300,8 @@ class Stages:
     # ------------------------------------------------------------------------------------------------------- plumbing
 
     def weights(self, name: str) -> str | Path:
-        """Where the weights that a configuration names are; ``DataError`` if they are a file and no folder is known."""
-        folder = self.experiment.places.weights
-        if name in ("none", "torchvision"):
-            return name
-        if folder is None:
-            raise DataError(
-                f"this profile starts from the file {name}: give its folder, make reproduce ... WEIGHTS=<folder>"
-            )
-        return folder / name
+        """Where the weights that a configuration names are (``weights_source``)."""
+        return weights_source(name, self.experiment.places.weights)
 
     def weights_fingerprint(self, name: str) -> str:
         """What tells two weights files of one name apart; the name itself where there is no file."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsss_lib.data.disk import check_path
 from wsss_lib.vocabulary import DataError, SettingsError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -36,7 +37,7 @@ class Places:
             raise SettingsError(f"{self.profile!r} cannot be a profile: use small letters, digits, - and _")
         for name in ("data", "weights"):
             object.__setattr__(self, name, _input_folder(name, getattr(self, name)))
-        object.__setattr__(self, "build", self.build.expanduser().resolve())
+        object.__setattr__(self, "build", check_path(self.build).expanduser().resolve())
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Places":
@@ -93,7 +94,7 @@ class Places:
 def _input_folder(name: str, folder: Path | None) -> Path | None:
     if folder is None:
         return None
-    absolute = folder.expanduser().resolve()
+    absolute = check_path(folder).expanduser().resolve()
     if not absolute.is_dir():
         raise DataError(f"the {name} folder {absolute} is not there; pass --{name} with a folder that exists")
     return absolute

@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -55,6 +56,14 @@ def source_state(repository: Path = REPOSITORY) -> dict[str, Any]:
     commit = _git(repository, "rev-parse", "--verify", "--quiet", "HEAD")
     changes = _git(repository, "status", "--porcelain")
     return {"commit": commit or None, "dirty": None if changes is None else bool(changes)}
+
+
+def uncommitted(repository: Path, *, but: Sequence[str] = ()) -> list[str]:
+    """Files of a clone that differ from its commit, ``but`` what lies below those paths; none where it is no clone."""
+    if not (repository / ".git").exists():
+        return []
+    changes = _git(repository, "status", "--porcelain", "--", ".", *(f":(exclude){path}" for path in but)) or ""
+    return [line.split(maxsplit=1)[1] for line in changes.splitlines()]
 
 
 def peak_memory_mb() -> float:

@@ -17,12 +17,13 @@ from typing import Any
 
 import pandas as pd
 
-from wsss_lib.data.disk import write_whole
+from wsss_lib.data.disk import few, write_whole
 from wsss_lib.data.pictures import fingerprint_of_files
 from wsss_lib.experiments.files import load_json, save_json, whole_folder, writing
 from wsss_lib.experiments.freshness import Status
 from wsss_lib.experiments.places import REPOSITORY, Places
 from wsss_lib.experiments.profiles import load_profile
+from wsss_lib.experiments.provenance import uncommitted
 from wsss_lib.experiments.store import Store
 from wsss_lib.vocabulary import DataError
 
@@ -41,8 +42,11 @@ MARK = re.compile(r"(<!-- (?!end )(?P<name>[\w./-]+) -->\n)(?P<content>.*?)(<!--
 def publish(places: Places, *, figures: Path = REPOSITORY / "figures", readme: Path = REPOSITORY / "README.md") -> Path:
     """Publish a profile's finished results; returns the folder.
 
-    Raises ``DataError`` if a notebook of the profile has not run to its end, or a file is too large.
+    Raises ``DataError`` if a notebook of the profile has not run to its end, a file is too large, a result was made
+    with uncommitted changes, or there are any beside what was published before.
     """
+    if changed := uncommitted(figures.parent, but=(figures.name, readme.name)):
+        raise DataError(f"there are uncommitted changes ({few(changed)}); commit them, then publish")
     record = {"notebooks": _costs(places), **_origin(places), "stages": _stages(places)}
     if unclean := [each["commit"] for each in record["commits"] if each["dirty"]]:
         raise DataError(
@@ -166,6 +170,6 @@ def _stages(places: Places) -> list[dict[str, Any]]:
         cost = {"minutes": round(record["seconds"] / 60, 2), "peak_memory_mb": record["peak_memory_mb"]}
         rows.append({
             "stage": artefact.stage, "key": artefact.key, **named, **network, **cost, "threads": record["threads"],
-            "commit": record["commit"],
+            "precision": record["params"].get("compute", ""), "commit": record["commit"],
         })  # fmt: skip
     return rows

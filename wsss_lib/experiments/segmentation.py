@@ -42,8 +42,16 @@ def chosen_systems(stages: Stages, wanted: str) -> list[str]:
             return []
         case "finished":
             return [name for name in every if all(run.finished for run in system_runs(stages, [name]))]
-    named = [name.strip() for name in wanted.split(",")]
+    named = named_systems(wanted)
     return [name for name in every if name in named]
+
+
+def named_systems(wanted: str) -> list[str]:
+    """The names in a list with commas, none for the words of :func:`chosen_systems`; ``SettingsError`` if unknown."""
+    words = ("all", "none", "finished")
+    if wanted in words:
+        return []
+    return [check_name("system", name.strip(), {*words, *SYSTEMS}) for name in wanted.split(",")]
 
 
 @dataclass(frozen=True, kw_only=True)
