@@ -102,7 +102,7 @@ def test_long_lists_are_shortened() -> None:
 def test_paths_that_no_disk_has_or_no_line_shows_are_refused() -> None:
     for path in (Path("a b"), Path("\u00e9" * 127), Path("/" + "x/" * 300)):
         assert check_path(path) == path
-    with pytest.raises(DataError, match="a name of 128 characters .* is too long for a disk"):
+    with pytest.raises(DataError, match=r"a name of 128 characters .* is too long for a disk"):
         check_path(Path("\u00e9" * 128))  # 256 bytes
     for text in ("a\0b", "a\nb", "\x1b[2J"):
         with pytest.raises(DataError, match="control character"):
