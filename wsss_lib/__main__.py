@@ -252,6 +252,7 @@ def data(
     action: tyro.conf.Positional[str],
     names: tyro.conf.Positional[tuple[str, ...]] = (),
     folder: Annotated[AnyPath, tyro.conf.arg(name="data")] = Path("data"),
+    journal: AnyPath | None = None,
 ) -> int:
     """Look through a data folder for what is missing, damaged or does not fit; or fetch what may be fetched.
 
@@ -259,8 +260,9 @@ def data(
         action: check, or fetch.
         names: What to fetch: camvid, voc2012, sbd, mobilenet_v2.
         folder: Folder with the data sets.
+        journal: File that keeps what a check has found whole: one that was broken off goes on, a second one is quick.
     """
-    from wsss_lib.data.check import check_data
+    from wsss_lib.data.check import Journal, check_data
     from wsss_lib.data.fetch import fetch
     from wsss_lib.experiments.inputs import data_folder
     from wsss_lib.experiments.names import check_name
@@ -270,7 +272,7 @@ def data(
             fetch(name, folder)
         return 0
     wrong = False
-    for finding in check_data(data_folder(folder)):
+    for finding in check_data(data_folder(folder), Journal(journal)):
         print(f"{finding.severity:<8} {finding.dataset}: {finding.message}", flush=True)
         wrong |= finding.severity == "error"
     return int(wrong)

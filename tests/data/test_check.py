@@ -1,5 +1,7 @@
 """The data check: says what is there, finds each kind of damage, never raises."""
 
+import json
+import os
 import shutil
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from wsss_lib.data.check import check_data
+from wsss_lib.data.check import Journal, check_data, datasets, findings, journal
 
 
 @pytest.fixture
@@ -195,3 +197,70 @@ def test_real_data_has_nothing_wrong_but_one_picture_in_two_splits(shared_folder
     assert counts == ["train: 273 pictures", "val: 45 pictures", "test: 273 pictures"]
     (warning,) = _findings(tmp_path, "msrc21", "warning")
     assert warning.startswith("1 pictures are in two splits (train/1_27_s.jpg = val/9_15_s.jpg)")
+
+
+# ------------------------------------------------------------------------------------------------------------ journal
+
+
+def test_a_second_check_opens_only_what_has_changed(data_root: Path, tmp_path: Path, monkeypatch) -> None:
+    """The findings are the same; a picture that is touched is decoded again, a damaged one every time."""
+    opened: list[str] = []
+    for name in ("decode", "glance", "shape_and_classes"):
+        known = getattr(findings, name)
+
+        def counted(*arguments, known=known):
+            opened.append(arguments[-1].name)
+            return known(*arguments)
+
+        monkeypatch.setattr(findings, name, counted)
+        monkeypatch.setattr(datasets, name, counted, raising=False)
+    file = tmp_path / "seen" / "journal.json"
+    picture = data_root / "camvid" / "train" / "a.webp"
+    first = list(check_data(data_root, Journal(file)))
+    assert len(opened) > 10
+    assert first == list(check_data(data_root))
+    opened.clear()
+    assert list(check_data(data_root, Journal(file))) == first
+    assert opened == []
+    os.utime(picture, ns=(1, 1))
+    assert list(check_data(data_root, Journal(file))) == first
+    assert opened == [picture.name]
+    picture.write_bytes(picture.read_bytes()[:60])
+    for _ in range(2):
+        opened.clear()
+        assert any("damaged" in finding.message for finding in check_data(data_root, Journal(file)))
+        assert opened == [picture.name]
+
+
+def test_a_check_that_breaks_off_goes_on(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(journal, "_SAVED_EVERY", 0.0)
+    files = [tmp_path / f"{i}.png" for i in range(40)]
+    for file in files:
+        file.write_bytes(b"x")
+    kept, read = tmp_path / "journal.json", []
+
+    def interrupted(path: Path) -> tuple[int, ...]:
+        if path == files[30]:
+            raise KeyboardInterrupt
+        return (1, 2)
+
+    with pytest.raises(KeyboardInterrupt):
+        Journal(kept).attempt_all("read", interrupted, files)
+
+    def counted(path: Path) -> tuple[int, ...]:
+        read.append(path)
+        return (1, 2)
+
+    good, bad = Journal(kept).attempt_all("read", counted, files)
+    assert (len(good), bad) == (40, {})
+    assert len(read) <= 10
+    assert Journal(kept).attempt_all("read otherwise", lambda _: (3,), files)[0][files[0]] == (3,)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}', '{"a": ["1"]}', '{"a": [1.5]}', "null", "\x00"])
+def test_a_damaged_journal_is_begun_anew(tmp_path: Path, text: str) -> None:
+    kept, file = tmp_path / "journal.json", tmp_path / "a"
+    file.write_bytes(b"x")
+    kept.write_text(text)
+    assert Journal(kept).attempt_all("read", lambda _: (7,), [file]) == ({file: (7,)}, {})
+    assert list(json.loads(kept.read_text()).values()) == [[7]]

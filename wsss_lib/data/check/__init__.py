@@ -2,5 +2,6 @@
 
 from wsss_lib.data.check.datasets import check_data
 from wsss_lib.data.check.findings import Finding
+from wsss_lib.data.check.journal import Journal
 
-__all__ = ["Finding", "check_data"]
+__all__ = ["Finding", "Journal", "check_data"]

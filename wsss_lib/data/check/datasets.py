@@ -13,16 +13,17 @@ from wsss_lib.data.check.findings import (
     Finding,
     Split,
     absent,
-    attempt_all,
     check_split,
     check_tags,
     damaged,
+    decode,
     left_over,
     repeated,
 )
+from wsss_lib.data.check.journal import Journal
 from wsss_lib.data.disk import list_pictures
 from wsss_lib.data.label_spaces import CAMVID, CITYSCAPES, MSRC21, VOC
-from wsss_lib.data.pictures import read_image, read_label_map
+from wsss_lib.data.pictures import read_label_map
 from wsss_lib.data.tags import names_in_tags_csv
 from wsss_lib.vocabulary import DataError
 
@@ -33,8 +34,12 @@ THIN = 20
 TRAIN_WITHOUT = "part of what is trained on is measured on, so better train without them"
 
 
-def check_data(root: Path) -> Iterator[Finding]:
-    """Findings about every data set under ``root``, as soon as they are known; damage is reported, never raised."""
+def check_data(root: Path, journal: Journal | None = None) -> Iterator[Finding]:
+    """Findings about every data set under ``root``, as soon as they are known; damage is reported, never raised.
+
+    Files that the ``journal`` knows, and that have not changed, are not opened again.
+    """
+    journal = journal or Journal()
     if not root.is_dir():
         yield Finding(dataset="data", severity="error", message=f"there is no folder {root}; check the path")
         return
@@ -44,12 +49,12 @@ def check_data(root: Path) -> Iterator[Finding]:
             yield Finding(dataset=name, severity="warning", message=message)
             continue
         try:
-            yield from check(root / name)
+            yield from check(root / name, journal)
         except (DataError, OSError) as error:
             yield Finding(dataset=name, severity="error", message=str(error))
 
 
-def _check_camvid(root: Path) -> Iterator[Finding]:
+def _check_camvid(root: Path, journal: Journal) -> Iterator[Finding]:
     files: dict[str, Mapping[str, Path]] = {}
     for split in camvid.SPLITS:
         try:
@@ -74,14 +79,15 @@ def _check_camvid(root: Path) -> Iterator[Finding]:
                 labels=None if split == "test" and not labels else labels,
                 read_labels=camvid.read_camvid_labels,
                 label_space=CAMVID,
-            )
+            ),
+            journal,
         )
     yield from repeated(
         "camvid", "splits", {split: list(pictures.values()) for split, pictures in files.items()}, TRAIN_WITHOUT
     )
 
 
-def _check_msrc21(root: Path) -> Iterator[Finding]:
+def _check_msrc21(root: Path, journal: Journal) -> Iterator[Finding]:
     present = list_pictures(root / "images")
     label_files = list_pictures(root / "labels") if (root / "labels").is_dir() else {}
     files: dict[str, list[Path]] = {}
@@ -100,7 +106,8 @@ def _check_msrc21(root: Path) -> Iterator[Finding]:
                 labels=None if split == "test" and not labels else labels,
                 read_labels=msrc21.read_msrc21_labels,
                 label_space=MSRC21,
-            )
+            ),
+            journal,
         )
     listed = set(names_in_tags_csv(root / "tags.csv"))
     yield from left_over("msrc21", "pictures have no row in tags.csv", set(present) - listed)
@@ -108,7 +115,7 @@ def _check_msrc21(root: Path) -> Iterator[Finding]:
     yield from repeated("msrc21", "splits", files, TRAIN_WITHOUT)
 
 
-def _check_voc_mini(root: Path) -> Iterator[Finding]:
+def _check_voc_mini(root: Path, journal: Journal) -> Iterator[Finding]:
     pictures, labels = list_pictures(root / "images"), list_pictures(root / "labels")
     yield from check_tags("voc12_mini", root / "tags.csv", list(pictures), VOC)
     yield from left_over("voc12_mini", "label maps have no picture", set(labels) - set(pictures))
@@ -120,14 +127,15 @@ def _check_voc_mini(root: Path) -> Iterator[Finding]:
             labels={name: labels[name] for name in pictures if name in labels},
             read_labels=lambda path: read_label_map(path, VOC),
             label_space=VOC,
-        )
+        ),
+        journal,
     )
 
 
-def _check_simple_images(root: Path) -> Iterator[Finding]:
+def _check_simple_images(root: Path, journal: Journal) -> Iterator[Finding]:
     files = simple_images.find_simple_pictures(root)
     every = [path for paths in files.values() for path in paths]
-    _, problems = attempt_all(read_image, every)
+    _, problems = journal.attempt_all("decoded", decode, every)
     yield from damaged("simple_images", "pictures", problems, len(every))
     on_disk = {path for paths in simple_images.files_of_folders(root).values() for path in paths}
     unlisted = {str(path.relative_to(root)) for path in on_disk - set(every)}
@@ -147,7 +155,7 @@ def _check_simple_images(root: Path) -> Iterator[Finding]:
     yield Finding(dataset="simple_images", severity="ok", message=message)
 
 
-def _check_cityscapes(root: Path) -> Iterator[Finding]:
+def _check_cityscapes(root: Path, journal: Journal) -> Iterator[Finding]:
     """Pictures are glanced at: decoding 5,000 of 2048 x 1024 takes minutes. Label maps are read."""
     files: dict[str, list[Path]] = {}
     for split, count in cityscapes.COUNTS.items():
@@ -162,7 +170,8 @@ def _check_cityscapes(root: Path) -> Iterator[Finding]:
             Split(
                 dataset="cityscapes", name=split, pictures=pictures, labels=labels, label_space=CITYSCAPES,
                 read_labels=cityscapes.read_cityscapes_labels, published=count, glanced=True,
-            )
+            ),
+            journal,
         )  # fmt: skip
         yield from _check_sequences(root, split, list(pictures))
     yield from repeated("cityscapes", "splits", files, TRAIN_WITHOUT)
@@ -179,7 +188,7 @@ def _check_sequences(root: Path, split: str, frames: list[str]) -> Iterator[Find
         yield Finding(dataset="cityscapes", severity="ok", message=message)
 
 
-def _check_voc2012(root: Path) -> Iterator[Finding]:
+def _check_voc2012(root: Path, journal: Journal) -> Iterator[Finding]:
     files: dict[str, list[Path]] = {}
     for split in ("train_voc", "train", "val", "test"):
         try:
@@ -197,19 +206,20 @@ def _check_voc2012(root: Path) -> Iterator[Finding]:
                 dataset="voc2012", name=split, pictures=dict(zip(names, pictures, strict=True)), label_space=VOC,
                 labels=dict(zip(names, labels, strict=True)) if labels else None,
                 read_labels=voc2012.read_voc_labels, published=voc2012.COUNTS[split],
-            )
+            ),
+            journal,
         )  # fmt: skip
     yield from repeated("voc2012", "splits", files, TRAIN_WITHOUT)
 
 
-def _check_imagenet(root: Path) -> Iterator[Finding]:
+def _check_imagenet(root: Path, _: Journal) -> Iterator[Finding]:
     """Counts alone: its pictures are too many to open, and the classifier names one that it cannot read."""
     for report in imagenet.imagenet_report(root):
         severity = "ok" if report.taken >= THIN and not report.stand_in else "warning"
         yield Finding(dataset="imagenet", severity=severity, message=str(report))
 
 
-CHECKS: dict[str, Callable[[Path], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[Path, Journal], Iterator[Finding]]] = {
     "cityscapes": _check_cityscapes,
     "camvid": _check_camvid,
     "imagenet": _check_imagenet,

@@ -2,21 +2,21 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
+from wsss_lib.data.check.journal import Journal
 from wsss_lib.data.disk import few
 from wsss_lib.data.pictures import content_digest, picture_size, read_image
 from wsss_lib.data.tags import read_tags_csv, tags_from_label_map
-from wsss_lib.vocabulary import DataError, LabelMap, LabelSpace, Tags
+from wsss_lib.vocabulary import DataError, LabelMap, LabelSpace
 
 Severity = Literal["ok", "warning", "error"]
-Result = TypeVar("Result")
 
 PNG_END = b"IEND\xaeB`\x82"
 """The last bytes of a whole PNG file."""
@@ -52,9 +52,10 @@ class Split:
         return Finding(dataset=self.dataset, severity=severity, message=f"{self.name}: {message}")
 
 
-def check_split(split: Split) -> Iterator[Finding]:
+def check_split(split: Split, journal: Journal) -> Iterator[Finding]:
     """Damage in the pictures and label maps of a split, pairs that do not fit, and what is there."""
-    shapes, problems = attempt_all(glance if split.glanced else decode, split.pictures.values())
+    look, how = (glance, "glanced at") if split.glanced else (decode, "decoded")
+    shapes, problems = journal.attempt_all(how, look, split.pictures.values())
     if split.published not in (None, len(split.pictures)):
         yield split.find("warning", f"{len(split.pictures)} pictures; the published data set has {split.published}")
     yield from damaged(split.dataset, f"{split.name} pictures", problems, len(split.pictures))
@@ -64,14 +65,15 @@ def check_split(split: Split) -> Iterator[Finding]:
         yield split.find("ok", f"{common}, no label maps, so nothing can be measured on it")
         return
     yield from absent(split.dataset, f"{split.name}: label maps", list(split.pictures), split.labels)
-    label_maps, problems = attempt_all(lambda path: shape_and_tags(split, path), split.labels.values())
+    labels = f"labels of {split.label_space.name}"
+    label_maps, problems = journal.attempt_all(labels, partial(shape_and_classes, split), split.labels.values())
     yield from damaged(split.dataset, f"{split.name} label maps", problems, len(split.labels))
     pairs = [(split.pictures[name], path) for name, path in split.labels.items()]
-    unequal = [a.name for a, b in pairs if a in shapes and b in label_maps and shapes[a] != label_maps[b][0]]
+    unequal = [a.name for a, b in pairs if a in shapes and b in label_maps and shapes[a] != label_maps[b][:2]]
     if unequal:
         yield split.find("error", f"{len(unequal)} pictures and their label maps differ in size ({few(unequal)})")
     if label_maps:
-        classes = np.mean([tags.sum() for _, tags in label_maps.values()])
+        classes = np.mean([count for _, _, count in label_maps.values()])
         common += f", {len(label_maps)} label maps with {classes:.2f} classes on average"
     yield split.find("ok", common)
 
@@ -92,10 +94,11 @@ def glance(path: Path) -> tuple[int, int]:
     return height, width
 
 
-def shape_and_tags(split: Split, path: Path) -> tuple[tuple[int, int], Tags]:
+def shape_and_classes(split: Split, path: Path) -> tuple[int, int, int]:
+    """Height and width of a label map, and how many classes are tags of it."""
     label_map = split.read_labels(path)
     height, width = label_map.shape
-    return (height, width), tags_from_label_map(label_map, len(split.label_space))
+    return height, width, int(tags_from_label_map(label_map, len(split.label_space)).sum())
 
 
 def check_tags(
@@ -105,24 +108,6 @@ def check_tags(
         read_tags_csv(tags_csv, names, label_space, split=split)
     except DataError as error:
         yield Finding(dataset=dataset, severity="error", message=str(error))
-
-
-def attempt_all(
-    read: Callable[[Path], Result], paths: Iterable[Path]
-) -> tuple[dict[Path, Result], dict[Path, Exception]]:
-    """What reading each file gives, and for the others what went wrong."""
-
-    def attempt(path: Path) -> Result | Exception:
-        try:
-            return read(path)
-        except Exception as error:  # a check reports whatever is wrong with a file and goes on to the next
-            return error
-
-    files = list(paths)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding lets other threads run
-        outcomes = dict(zip(files, pool.map(attempt, files), strict=True))
-    good = {path: outcome for path, outcome in outcomes.items() if not isinstance(outcome, Exception)}
-    return good, {path: outcome for path, outcome in outcomes.items() if isinstance(outcome, Exception)}
 
 
 def damaged(dataset: str, what: str, problems: Mapping[Path, Exception], total: int) -> Iterator[Finding]:
