@@ -1,6 +1,7 @@
 """Two processes that train one network together give what one process gives."""
 
 import json
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch.nn import functional
 from wsss_lib.training.compute import choose_compute
 from wsss_lib.training.loop import TrainingConfig, train
 from wsss_lib.training.together import Together, _every, launch, shared_statistics
-from wsss_lib.vocabulary import SettingsError
+from wsss_lib.vocabulary import DataError, SettingsError, WsssError
 
 CPU = choose_compute("cpu", "float32")
 CONFIG = TrainingConfig(steps=12, batch_size=4, learning_rate=0.05, checkpoint_every=5)
@@ -102,6 +103,17 @@ def test_a_batch_that_cannot_be_divided():
         _every(torch.zeros(5), 0, 2)
     with pytest.raises(SettingsError, match="a batch of type str cannot be divided"):
         _every("abcd", 0, 2)
+
+
+def stops(together: Together) -> None:
+    if together.rank == 1:
+        raise DataError("picture 7 is damaged; fetch it again")
+    time.sleep(60)  # as one that waits for the other
+
+
+def test_a_clear_error_of_one_process_ends_all_with_its_sentence():
+    with pytest.raises(WsssError, match=r"^picture 7 is damaged; fetch it again$"):
+        launch(stops, processes=2, device="cpu")
 
 
 def test_no_process_at_all():

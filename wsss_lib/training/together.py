@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
-from wsss_lib.vocabulary import SettingsError
+from wsss_lib.vocabulary import SettingsError, WsssError
 
 Value = TypeVar("Value")
 
@@ -65,7 +68,8 @@ def launch(task: Callable[..., None], *arguments: Any, processes: int, device: s
     """Run ``task(together, *arguments)`` in every process; returns when all are done.
 
     Under ``torchrun`` its processes are taken, whatever ``processes`` says; otherwise they are started here, so
-    ``task`` and the arguments must be picklable. ``SettingsError`` for more processes than there are GPUs.
+    ``task`` and the arguments must be picklable. ``SettingsError`` for more processes than there are GPUs; a
+    ``WsssError`` of a process that was started is raised here, with its sentence.
     """
     try:
         from lightning_fabric import Fabric
@@ -80,11 +84,23 @@ def launch(task: Callable[..., None], *arguments: Any, processes: int, device: s
     started_elsewhere = "TORCHELASTIC_RUN_ID" in os.environ
     strategy = DDPStrategy(start_method="popen" if started_elsewhere else "spawn", timeout=_PATIENCE)
     fabric = Fabric(accelerator=kind, devices=processes, strategy=strategy)
-    fabric.launch(partial(_work, task=task, arguments=arguments))  # as arguments of launch, Fabric would search them
+    with TemporaryDirectory() as folder:
+        work = partial(_work, task=task, arguments=arguments, folder=Path(folder))
+        try:
+            fabric.launch(work)  # with the arguments in it: as arguments of launch, Fabric would search them
+        except (ProcessRaisedException, ProcessExitedException):
+            for told in sorted(Path(folder).iterdir()):
+                raise WsssError(told.read_text(encoding="utf-8")) from None
+            raise
 
 
-def _work(fabric: Any, task: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    task(Together(fabric=fabric, rank=fabric.global_rank, size=fabric.world_size), *arguments)
+def _work(fabric: Any, task: Callable[..., None], arguments: tuple[Any, ...], folder: Path) -> None:
+    """One process's share. A clear error is left in the folder: a process that was started hands on tracebacks only."""
+    try:
+        task(Together(fabric=fabric, rank=fabric.global_rank, size=fabric.world_size), *arguments)
+    except WsssError as error:
+        (folder / str(fabric.global_rank)).write_text(str(error), encoding="utf-8")
+        raise
 
 
 @contextmanager
