@@ -1,7 +1,7 @@
 """The mutants: one constant, sign or operator of the method changed, and the tests that must notice.
 
-``source`` stands exactly once in ``file`` (below ``wsss_lib``). ``tests`` are files below ``tests``, or a
-notebook whose checked cells must notice.
+``source`` stands exactly once in ``file`` (below ``wsss_lib``). ``tests`` are files below ``tests``, a notebook whose
+checked cells must notice, or what asks for a verdict.
 """
 
 from dataclasses import dataclass
@@ -97,6 +97,10 @@ MUTANTS = (
 NOTEBOOK_MUTANTS = (
     Mutant("clustering/relabel.py", "scores.masked_fill(~tags, -torch.inf).argmax(1)", "scores.argmax(1)", "tag mask", "03_iterative_clustering.ipynb"),
     Mutant(CENTER, "(1 + count)", "count.clamp(min=1)", "1 + n in the centre step", "04_center_loss_ablation.ipynb"),
+)  # fmt: skip
+
+VERDICT_MUTANTS = (
+    Mutant(CAM, '"ck,...kyx->...cyx", weights', '"ck,...kyx->...cyx", -weights', "sign of w in M_c", "mutants/patches_claim.py"),
 )  # fmt: skip
 
 QUICK = (CAM, CENTER, "clustering/relabel.py", SCORES, CLAIMS)

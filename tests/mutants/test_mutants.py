@@ -7,11 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.mutants.table import MUTANTS, NOTEBOOK_MUTANTS, QUICK, Mutant
+from tests.mutants.table import MUTANTS, NOTEBOOK_MUTANTS, QUICK, VERDICT_MUTANTS, Mutant
+from wsss_lib.reporting.claims import HOLDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ALL = bool(os.environ.get("WSSS_MUTANTS"))
@@ -39,18 +42,27 @@ def outcome(copy: Path, tests: str) -> int:
     return subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False).returncode
 
 
-def outcome_of(mutant: Mutant, copy: Path) -> int:
-    """:func:`outcome` of its tests with the mutant in the copy, which is mended afterwards."""
+def patches_claim(copy: Path, build: Path) -> str:
+    """What the verdict says of the claim that patches beat the whole picture, on a run of the copy."""
+    command = [sys.executable, "-m", "tests.mutants.patches_claim", str(build)]
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip().splitlines()[-1]
+
+
+@contextmanager
+def spoilt(mutant: Mutant, copy: Path) -> Iterator[None]:
+    """Inside, the copy has the mutant."""
     file = copy / "wsss_lib" / mutant.file
     healthy = file.read_text(encoding="utf-8")
     file.write_text(healthy.replace(mutant.source, mutant.instead), encoding="utf-8")
     try:
-        return outcome(copy, mutant.tests)
+        yield
     finally:
         file.write_text(healthy, encoding="utf-8")
 
 
-@pytest.mark.parametrize("mutant", [*MUTANTS, *NOTEBOOK_MUTANTS], ids=str)
+@pytest.mark.parametrize("mutant", [*MUTANTS, *NOTEBOOK_MUTANTS, *VERDICT_MUTANTS], ids=str)
 def test_a_mutant_changes_exactly_one_place(mutant: Mutant):
     healthy = (REPOSITORY / "wsss_lib" / mutant.file).read_text(encoding="utf-8")
     assert healthy.count(mutant.source) == 1
@@ -65,11 +77,21 @@ def test_the_healthy_copy_is_green(tests: str, copy: Path):
 
 @pytest.mark.parametrize("mutant", MUTANTS if ALL else FIRST, ids=str)
 def test_a_mutant_is_noticed(mutant: Mutant, copy: Path):
-    assert outcome_of(mutant, copy) == 1
+    with spoilt(mutant, copy):
+        assert outcome(copy, mutant.tests) == 1
 
 
 @pytest.mark.skipif(not ALL, reason="executes two notebooks four times: make mutants")
 @pytest.mark.parametrize("mutant", NOTEBOOK_MUTANTS, ids=str)
 def test_a_checked_cell_notices(mutant: Mutant, copy: Path):
     assert outcome(copy, mutant.tests) == 0
-    assert outcome_of(mutant, copy) == 1
+    with spoilt(mutant, copy):
+        assert outcome(copy, mutant.tests) == 1
+
+
+@pytest.mark.skipif(not ALL, reason="trains and localises twice: make mutants")
+@pytest.mark.parametrize("mutant", VERDICT_MUTANTS, ids=str)
+def test_the_verdict_notices(mutant: Mutant, copy: Path, tmp_path: Path):
+    assert patches_claim(copy, tmp_path / "healthy") == HOLDS
+    with spoilt(mutant, copy):
+        assert patches_claim(copy, tmp_path / "spoilt") != HOLDS
