@@ -63,10 +63,10 @@ def runs() -> dict:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """Every file of a run, locks aside; records without what a stage cost and when."""
+    """Every file of a run, locks and its log aside; records without what a stage cost and when."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and ".locks" not in path.parts:
+        if path.is_file() and ".locks" not in path.parts and path.name != "log.txt":
             content = path.read_bytes()
             if path.name == "record.json":
                 record = json.loads(content)

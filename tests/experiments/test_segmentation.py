@@ -9,10 +9,11 @@ import torch
 from wsss_lib.baselines import registry
 from wsss_lib.baselines.skeleton import Outcome, train_on_labels
 from wsss_lib.data.pictures import read_label_map
-from wsss_lib.experiments import pages
-from wsss_lib.experiments.measure import other_network_scores, system_scores
-from wsss_lib.experiments.segmentation import Segmentation
+from wsss_lib.experiments import pages, segmentation
+from wsss_lib.experiments.measure import compared_scores, other_network_scores, system_scores
+from wsss_lib.experiments.segmentation import FULL_SUPERVISION, Segmentation, full_supervision_runs
 from wsss_lib.segmentation.predict import Segmenter
+from wsss_lib.segmentation.training import train_segmentation
 from wsss_lib.vocabulary import IGNORE, SettingsError
 
 
@@ -122,7 +123,8 @@ def test_only_chosen_systems_are_trained(compared):
     pages.measured([experiment.main], systems="keeps_none")
     assert "system: started" in said or not said  # made here, or by a test before
     assert set(pages.measured([experiment.main], systems="keeps_none")["system"]) == {"keeps_none"}
-    assert set(pages.measured([experiment.main], systems="all")["system"]) == {"ours", "on_seeds", "keeps_none"}
+    everything = {"ours", "on_seeds", "keeps_none", FULL_SUPERVISION}
+    assert set(pages.measured([experiment.main], systems="all")["system"]) == everything
     assert pages.measured([experiment.main], systems="none").empty
     alone = pages.measured([experiment.main], systems="keeps_none")
     assert set(alone["system"]) == {"keeps_none"}  # our other networks are not trained for it
@@ -166,3 +168,34 @@ def test_unknown_systems_and_networks_are_refused(finished):
         Segmentation(stages=finished.main, system="psi")
     with pytest.raises(SettingsError, match="no network named 'fcm'"):
         Segmentation(stages=finished.main, network="fcm")
+
+
+def test_full_supervision_is_a_reference_row_and_learns_from_the_true_labels(compared, monkeypatch):
+    """The same start and settings as ours; only the labels differ, and they are the scenes' own."""
+    experiment, _ = compared
+    stages, seen = experiment.main, []
+
+    def watched(network, images, labels, count, config, **named):
+        seen.append([labels(i) for i in range(count)])
+        return train_segmentation(network, images, labels, count, config, **named)
+
+    monkeypatch.setattr(segmentation, "train_segmentation", watched)
+    (run,) = full_supervision_runs(stages)
+    assert (run.system, run.network, run.config) == (FULL_SUPERVISION, "deeplab_largefov", stages.role.segmentation)
+    scores = compared_scores(stages, "all")
+    rows = scores[scores["system"] == FULL_SUPERVISION]
+    assert set(rows["stage"]) == {"reference"}
+    assert {"train", "val"} <= set(rows["split"])
+    scenes = stages.scenes("train")
+    assert any(all(np.array_equal(label_map, scenes.label_map(i)) for i, label_map in enumerate(each)) for each in seen)
+    assert run.artefact().stage == "full_supervision"
+    assert run.labels() is None
+
+
+def test_full_supervision_is_not_trained_where_it_is_not_asked_for(compared, monkeypatch):
+    stages = compared[0].main
+    monkeypatch.setattr(Segmentation, "predictions", lambda *_: pytest.fail("a network was trained"))
+    assert compared_scores(stages, "none").empty
+    unlabelled = replace(stages.scenes("train"), label_map=None)
+    monkeypatch.setattr(type(stages), "scenes", lambda *_: unlabelled)
+    assert full_supervision_runs(stages) == []

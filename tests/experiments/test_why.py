@@ -28,7 +28,7 @@ def folder(finished: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def without_systems(role: Role) -> Role:
-    return replace(role, systems={}, networks={}, variants={"default": role.variants["default"]})
+    return replace(role, systems={}, networks={}, compared_seeds=(), variants={"default": role.variants["default"]})
 
 
 def states(experiment: Experiment) -> dict[str, set[str]]:

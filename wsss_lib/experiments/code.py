@@ -29,6 +29,7 @@ MADE_BY: dict[str, tuple[str, ...]] = {
     "region_features": ("clustering.region_features",),
     "clustering": ("clustering.rounds",),
     "segmentation": ("segmentation.pseudo_labels", "segmentation.networks", "segmentation.training"),
+    "full_supervision": ("segmentation.networks", "segmentation.training"),
     "predictions": ("segmentation.predict",),
     "confusion": (
         "localization.patches",

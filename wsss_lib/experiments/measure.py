@@ -25,6 +25,7 @@ from wsss_lib.experiments.segmentation import (
     OURS,
     Segmentation,
     chosen_systems,
+    full_supervision_runs,
     network_runs,
     our_runs,
     system_runs,
@@ -54,14 +55,18 @@ def role_scores(stages: Stages, systems: str = "all") -> pd.DataFrame:
 
 
 def compared_scores(stages: Stages, systems: str = "all") -> pd.DataFrame:
-    """Other networks and systems, by ``chosen_systems``.
+    """Other networks, our network under full supervision, and other systems, by ``chosen_systems``.
 
     With ``"finished"`` networks that are trained already, too. Whoever names systems, or none, wants these alone: other
     networks, minutes to hours of other trainings, are then left out.
     """
-    more = systems in ("all", "finished")
-    networks = other_network_scores(stages, finished=systems == "finished") if more else pd.DataFrame()
-    return pd.concat([networks, system_scores(stages, chosen_systems(stages, systems))], ignore_index=True)
+    frames = [system_scores(stages, chosen_systems(stages, systems))]
+    if systems in ("all", "finished"):
+        finished = systems == "finished"
+        frames = [
+            other_network_scores(stages, finished=finished), *frames, full_supervision_scores(stages, finished=finished)
+        ]  # fmt: skip
+    return pd.concat(frames, ignore_index=True)
 
 
 SEED_STAGES = {"whole": "seeds_whole", "patches": "seeds_patch", "dense": "seeds_dense"}
@@ -128,6 +133,12 @@ def other_network_scores(stages: Stages, *, finished: bool = False) -> pd.DataFr
     return _network_scores([run for run in network_runs(stages) if run.finished or not finished])
 
 
+def full_supervision_scores(stages: Stages, *, finished: bool = False) -> pd.DataFrame:
+    """Our network trained on the true label maps, a reference row; or nothing where it is not trained already."""
+    runs = [run for run in full_supervision_runs(stages) if run.finished or not finished]
+    return _network_scores(runs, stage="reference")
+
+
 def system_scores(stages: Stages, systems: Collection[str] | None = None) -> pd.DataFrame:
     """The systems that the paper compares with (Tables 1 to 4 and 8), all of them or those named.
 
@@ -142,11 +153,9 @@ def system_scores(stages: Stages, systems: Collection[str] | None = None) -> pd.
     return pd.concat([_network_scores(runs), *labels], ignore_index=True) if runs else _network_scores([])
 
 
-def _network_scores(runs: Sequence[Segmentation]) -> pd.DataFrame:
+def _network_scores(runs: Sequence[Segmentation], stage: str = "segmentation") -> pd.DataFrame:
     rows = [
-        _score(
-            run.stages, matrix, split, "segmentation", run.variant(), run.seed, system=run.system, network=run.network
-        )
+        _score(run.stages, matrix, split, stage, run.variant(), run.seed, system=run.system, network=run.network)
         for run in runs
         for split in ("train", "val", "test")
         if (matrix := prediction_confusion(run, split)) is not None

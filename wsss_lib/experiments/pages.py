@@ -28,7 +28,7 @@ from wsss_lib.experiments.measure import (
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.notebooks import expected_minutes, find_notebook
 from wsss_lib.experiments.pipeline import Stages
-from wsss_lib.experiments.segmentation import PAPER_NETWORK, Segmentation
+from wsss_lib.experiments.segmentation import PAPER_NETWORK, Segmentation, check_systems
 from wsss_lib.experiments.submission import archive_of, write_submission
 from wsss_lib.reporting.cells import printed_names
 from wsss_lib.reporting.claims import verdict, verdict_markdown, verdict_text
@@ -74,18 +74,10 @@ def measured(roles: Sequence[Stages], *parts: str, systems: str | None = None) -
     functions = [PARTS[check_name("part", part, PARTS)] for part in parts]
     frames = [function(stages) for stages in roles for function in functions]
     if systems is not None:
-        check_systems(roles, systems)
+        check_systems([stages.role for stages in roles], systems)
         frames += [compared_scores(stages, systems) for stages in roles]
     kept = [frame for frame in frames if len(frame)]
     return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=list(SCORE_COLUMNS))
-
-
-def check_systems(roles: Sequence[Stages], systems: str) -> None:
-    """Refuse what is neither one of the words of :func:`measured` nor names that some role has settings for."""
-    if systems not in ("all", "none", "finished") and roles:
-        known = sorted({name for stages in roles for name in stages.role.systems})
-        for name in systems.split(","):
-            check_name("system", name.strip(), known)
 
 
 def table(experiment: Experiment, scores: pd.DataFrame, number: int) -> Table:
@@ -219,7 +211,7 @@ def scores(experiment: Experiment, systems: str = "all") -> pd.DataFrame:
 
     ``systems`` as in :func:`measured`.
     """
-    check_systems(list(experiment.roles.values()), systems)
+    check_systems([stages.role for stages in experiment.roles.values()], systems)
     found = all_scores(experiment, systems)
     text = found.to_csv(index=False, float_format="%.4f", lineterminator="\n")
     write_whole(experiment.places.tables / "scores.csv", text.encode())

@@ -50,7 +50,7 @@ from wsss_lib.vocabulary import DataError, LabelSpace, RegionMap, SceneSet, Sett
 if TYPE_CHECKING:
     from wsss_lib.experiments.experiment import Experiment
 
-TRAINED = ("classifier", "clustering", "segmentation", "system")
+TRAINED = ("classifier", "clustering", "segmentation", "full_supervision", "system")
 """Stages that several processes train together; all others are made by the first of them."""
 
 

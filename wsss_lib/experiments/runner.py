@@ -27,7 +27,7 @@ from wsss_lib.experiments.notebooks import all_notebooks, checked_parameters, ex
 from wsss_lib.experiments.places import NOTEBOOKS, REPOSITORY, Places
 from wsss_lib.experiments.profiles import load_profile
 from wsss_lib.experiments.progress import LineWriter, Progress
-from wsss_lib.experiments.segmentation import named_systems
+from wsss_lib.experiments.segmentation import check_systems
 from wsss_lib.training.report import in_words
 from wsss_lib.vocabulary import WsssError
 
@@ -116,9 +116,9 @@ def run_notebooks(
     ]
     promised = {job.name: 60 * (expected_minutes(job.notebook, places.profile) or 0.0) for job in jobs}
     expected = f"at most about {in_words(sum(promised.values()))}" if any(promised.values()) else "time not known"
-    check_inputs(load_profile(places.profile), places.data, places.weights)
-    if isinstance(systems := given.get("systems"), str):
-        named_systems(systems)
+    profile = load_profile(places.profile)
+    check_inputs(profile, places.data, places.weights)
+    check_systems(profile.roles.values(), str(given.get("systems", "all")))
     report(f"profile {places.profile}, notebooks: {len(jobs)}, {expected}; results go to {places.folder}")
     progress = Progress(promised, report)
     for job in jobs:

@@ -3,7 +3,7 @@
 ``Segmentation`` names one trained network; its stages are made when asked for and kept in the store like all others.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +18,18 @@ from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save
 from wsss_lib.experiments.inputs import read_flow
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.pipeline import Stages
+from wsss_lib.experiments.profiles import Role
 from wsss_lib.experiments.store import Artefact
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network
 from wsss_lib.segmentation.predict import Segmenter, load_segmenter, save_segmenter
 from wsss_lib.segmentation.training import SegmentationConfig, train_segmentation
 from wsss_lib.training.loop import start_values
-from wsss_lib.vocabulary import LabelMap
+from wsss_lib.vocabulary import DataError, LabelMap
 
 OURS = "ours"
+FULL_SUPERVISION = "full supervision"
+"""Our network trained on the true label maps: what tags cost is seen beside it. A reference row, never a method."""
+
 PAPER_NETWORK = "deeplab_largefov"
 """The paper's name of its default network, and of the one that carries its head on another backbone here."""
 
@@ -42,16 +46,16 @@ def chosen_systems(stages: Stages, wanted: str) -> list[str]:
             return []
         case "finished":
             return [name for name in every if all(run.finished for run in system_runs(stages, [name]))]
-    named = named_systems(wanted)
+    named = [name.strip() for name in wanted.split(",")]
     return [name for name in every if name in named]
 
 
-def named_systems(wanted: str) -> list[str]:
-    """The names in a list with commas, none for the words of :func:`chosen_systems`; ``SettingsError`` if unknown."""
-    words = ("all", "none", "finished")
-    if wanted in words:
-        return []
-    return [check_name("system", name.strip(), {*words, *SYSTEMS}) for name in wanted.split(",")]
+def check_systems(roles: Collection[Role], wanted: str) -> None:
+    """Refuse what is neither one of the words of :func:`chosen_systems` nor names that some role has settings for."""
+    if wanted not in ("all", "none", "finished") and roles:
+        known = sorted({name for role in roles for name in role.systems})
+        for name in wanted.split(","):
+            check_name("system", name.strip(), known)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +64,7 @@ class Segmentation:
 
     Ours is trained on the labels of the last round of the default variant; ``network`` is then the paper's name of a
     network (Table 9): its default, or a key of ``Role.networks``. Other systems train the role's default network in
-    their own way (``baselines``).
+    their own way (``baselines``). ``FULL_SUPERVISION`` is trained on the true label maps instead, like ours otherwise.
     """
 
     stages: Stages
@@ -70,20 +74,25 @@ class Segmentation:
 
     def __post_init__(self) -> None:
         role = self.stages.role
-        check_name("system", self.system, (OURS, *role.systems))
+        check_name("system", self.system, (OURS, FULL_SUPERVISION, *role.systems))
         check_name("network", self.network, (PAPER_NETWORK, *(role.networks if self.system == OURS else ())))
 
     @property
     def config(self) -> SegmentationConfig:
         """Settings of the network and its training."""
         role = self.stages.role
-        if self.system != OURS:
+        if self.system in role.systems:
             return role.compared or role.segmentation
         return role.segmentation if self.network == PAPER_NETWORK else role.networks[self.network]
 
     def artefact(self) -> Artefact:
         """The trained network with its losses, and the label maps it learnt from where they are the system's own."""
-        return self._ours() if self.system == OURS else self._baseline()
+        if self.system == OURS:
+            labels = self.stages.clustering_artefact("default", self.seed)
+            return self._on_labels("segmentation", {"labels": labels})
+        if self.system == FULL_SUPERVISION:
+            return self._on_labels("full_supervision", {})
+        return self._baseline()
 
     @property
     def finished(self) -> bool:
@@ -105,6 +114,8 @@ class Segmentation:
         """The label maps of the training pictures that the network learnt from; ``None`` if it did not need any."""
         if self.system == OURS:
             return self.stages.label_maps(self.stages.rounds(seed=self.seed)[-1])
+        if self.system == FULL_SUPERVISION:
+            return None
         path = self.artefact().folder / "labels.npz"
         if not path.is_file():
             return None
@@ -129,21 +140,32 @@ class Segmentation:
         inputs = {"network": trained, "pictures": scenes.fingerprint}
         return self.stages.artefact("predictions", {"split": split}, inputs, make)
 
-    def _ours(self) -> Artefact:
+    def _on_labels(self, stage: str, labels: Mapping[str, Artefact]) -> Artefact:
+        """The network trained on label maps; ``labels`` are what they come from, besides the pictures' own files."""
         stages, config, scenes = self.stages, self.config, self.stages.scenes("train")
-        inputs = {"labels": stages.clustering_artefact("default", self.seed), **self._start()}
+        inputs = {**labels, **self._start()}
 
         def make(folder: Path) -> None:
-            maps = stages.label_maps(stages.rounds(seed=self.seed)[-1])
             network = self._new_network(config.network)
             losses = train_segmentation(
-                network, scenes.image, maps.__getitem__, len(scenes), config, compute=stages.compute, seed=self.seed,
-                checkpoint=folder / "training.pt", report=stages.progress("segmentation"),
+                network, scenes.image, self._learnt_from(), len(scenes), config, compute=stages.compute, seed=self.seed,
+                checkpoint=folder / "training.pt", report=stages.progress(stage),
             )  # fmt: skip
             self._save(folder, network, config.network, losses)
             (folder / "training.pt").unlink(missing_ok=True)
 
-        return stages.artefact("segmentation", {"config": config, "seed": self.seed}, inputs, make)
+        return stages.artefact(stage, {"config": config, "seed": self.seed}, inputs, make)
+
+    def _learnt_from(self) -> Callable[[int], LabelMap]:
+        """Label map of a training picture, as the network learns from it."""
+        if self.system == OURS:
+            return self.stages.label_maps(self.stages.rounds(seed=self.seed)[-1]).__getitem__
+        truth = self.stages.scenes("train").label_map
+        if truth is None:
+            raise DataError(
+                f"the training pictures of {self.stages.role.played_by} have no labels for full supervision"
+            )
+        return truth
 
     def _baseline(self) -> Artefact:
         stages, settings, config = self.stages, self.config, self.stages.role.systems[self.system]
@@ -241,6 +263,13 @@ def network_runs(stages: Stages) -> list[Segmentation]:
         for network in role.networks
         for seed in role.compared_seeds
     ]
+
+
+def full_supervision_runs(stages: Stages) -> list[Segmentation]:
+    """Our network trained on the true label maps, where there are any."""
+    if stages.scenes("train").label_map is None:
+        return []
+    return [Segmentation(stages=stages, system=FULL_SUPERVISION, seed=seed) for seed in stages.role.compared_seeds]
 
 
 def system_runs(stages: Stages, systems: Collection[str] | None = None) -> list[Segmentation]:

@@ -10,7 +10,7 @@ from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Profile, Role
-from wsss_lib.experiments.segmentation import network_runs, our_runs, system_runs
+from wsss_lib.experiments.segmentation import full_supervision_runs, network_runs, our_runs, system_runs
 from wsss_lib.training.together import Together, launch
 from wsss_lib.vocabulary import SettingsError
 
@@ -32,7 +32,7 @@ def _segmentation(stages: Stages) -> None:
 
 
 def _systems(stages: Stages) -> None:
-    for run in system_runs(stages):
+    for run in [*system_runs(stages), *full_supervision_runs(stages)]:
         run.artefact()
 
 
