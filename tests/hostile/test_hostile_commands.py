@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hostile.test_hostile_files import CASES as FILE_CASES
 from tests.hostile.test_hostile_files import LIMIT, within
 from wsss_lib.__main__ import main
 from wsss_lib.experiments import kernel
@@ -127,5 +128,7 @@ def contents(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if ".locks" not in path.parts}
 
 
-def test_there_are_at_least_three_hundred_of_them():
+def test_there_are_at_least_three_hundred_of_them_and_the_readme_counts_them():
     assert len(set(CASES)) >= 300
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"{len(FILE_CASES)} damaged files through every door and {len(CASES)} hostile arguments" in readme

@@ -62,6 +62,11 @@ def spoilt(mutant: Mutant, copy: Path) -> Iterator[None]:
         file.write_text(healthy, encoding="utf-8")
 
 
+def test_the_readme_counts_them():
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert f"spoil {len(MUTANTS)} constants and signs" in readme
+
+
 @pytest.mark.parametrize("mutant", [*MUTANTS, *NOTEBOOK_MUTANTS, *VERDICT_MUTANTS], ids=str)
 def test_a_mutant_changes_exactly_one_place(mutant: Mutant):
     healthy = (REPOSITORY / "wsss_lib" / mutant.file).read_text(encoding="utf-8")
