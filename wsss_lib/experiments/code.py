@@ -30,6 +30,7 @@ MADE_BY: dict[str, tuple[str, ...]] = {
     "clustering": ("clustering.rounds",),
     "segmentation": ("segmentation.pseudo_labels", "segmentation.networks", "segmentation.training"),
     "full_supervision": ("segmentation.networks", "segmentation.training"),
+    "system": ("localization.patches", "clustering.seeds", "segmentation.pseudo_labels", "regions.flow"),
     "predictions": ("segmentation.predict",),
     "confusion": (
         "localization.patches",
@@ -38,7 +39,8 @@ MADE_BY: dict[str, tuple[str, ...]] = {
         "evaluation.references",
     ),
 }
-"""Stage -> the modules that do its work. A system of the comparison is made by its own file in ``baselines``."""
+"""Stage -> the modules that do its work. A system of the comparison is made by its own file in ``baselines`` as well,
+from the heat, seeds and flow that these modules give it."""
 
 
 READ_BY: dict[str, tuple[str, ...]] = {
@@ -62,12 +64,12 @@ def code_of(stage: str, make: Callable[..., object], *, system: str = "", reader
     ``make`` makes the stage from the modules; ``system`` names a system of the comparison, ``reader`` that of the
     pictures. ``SettingsError`` for a stage or reader that nothing is known of.
     """
-    if stage not in MADE_BY and not system:
+    if stage not in MADE_BY:
         raise SettingsError(f"nothing says which code makes the stage {stage!r}; add it to MADE_BY")
     if reader and reader not in READ_BY:
         raise SettingsError(f"nothing says which code reads {reader!r}; add it to READ_BY")
-    modules = [SYSTEMS[system].__module__] if system else [f"wsss_lib.{module}" for module in MADE_BY[stage]]
-    modules += [f"wsss_lib.{module}" for module in READ_BY.get(reader, ())]
+    modules = [f"wsss_lib.{module}" for module in (*MADE_BY[stage], *READ_BY.get(reader, ()))]
+    modules += [SYSTEMS[system].__module__] if system else []
     found = reached(tuple(name for name in modules if name.startswith("wsss_lib.")))
     texts = {name.removeprefix("wsss_lib."): statements(file_of(name)) for name in sorted(found)} | glue(make)
     if system:  # perhaps one that a reader has registered from elsewhere
