@@ -178,3 +178,16 @@ def test_a_collapsed_network_is_marked_at_its_number(
     two = pd.concat([full_scores, rows([2.0, 12.0], seeds=[0, 1], **run), shares[0]])  # of two seeds one collapsed
     assert make_table(1, two, spaces).shown["class mIoU, here"][0] == "7.0 ± 7.1 (seed 0 collapsed to road)"
     assert "ollapsed" not in f"{make_table(6, pd.concat([full_scores, mean, shares[0]]), spaces)}"
+
+
+def test_full_supervision_that_collapsed_is_marked_and_a_constant_predictor_is_not(
+    full_scores: pd.DataFrame, spaces: dict[str, LabelSpace], rows: Rows
+) -> None:
+    common = {"stage": "reference", "split": "val", "metric": "predicted_share", "target": "road"}
+    frames = [full_scores]
+    for system, network in (("full supervision", "deeplab_largefov"), ("constant: road", "")):
+        run = {"system": system, "network": network}
+        frames += [rows([2.0], stage="reference", split="val", **run), rows([100.0], **common, **run)]
+    shown = make_table(1, pd.concat(frames), spaces).shown.set_index("method")["class mIoU, here"]
+    assert shown["full supervision (reference row)"] == "2.0 (seed 0 collapsed to road)"
+    assert shown["constant: road (reference row)"] == "2.0"

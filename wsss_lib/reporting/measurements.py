@@ -125,11 +125,12 @@ def measure(scores: pd.DataFrame, key: ScoreKey) -> Measurement:
 def collapse(scores: pd.DataFrame, key: ScoreKey) -> str:
     """``"seed 0 collapsed to road"`` for a segmentation network that gave nearly all pixels of the split to one class.
 
-    Such a network scores what a constant predictor scores, however it was trained (specification 10,
+    The network of a reference row (full supervision) counts, a predictor that is constant by design does not. Such a network scores what a constant predictor scores, however it was trained (specification 10,
     ``evaluation.scores``). Every seed that collapsed is named; ``""`` if none did.
     """
-    shares = _where(of_run(scores, key), stage="segmentation", split=key.split, metric="predicted_share")
-    constant = shares.loc[shares["value"] > CONSTANT_ABOVE].sort_values("seed")
+    shares = _where(of_run(scores, key), split=key.split, metric="predicted_share")
+    networks = (shares["stage"] == "segmentation") | ((shares["stage"] == "reference") & (shares["network"] != ""))
+    constant = shares.loc[networks & (shares["value"] > CONSTANT_ABOVE)].sort_values("seed")
     return ", ".join(f"seed {row['seed']} collapsed to {row['target']}" for row in constant.to_dict("records"))
 
 
