@@ -125,8 +125,9 @@ def measure(scores: pd.DataFrame, key: ScoreKey) -> Measurement:
 def collapse(scores: pd.DataFrame, key: ScoreKey) -> str:
     """``"seed 0 collapsed to road"`` for a segmentation network that gave nearly all pixels of the split to one class.
 
-    The network of a reference row (full supervision) counts, a predictor that is constant by design does not. Such a network scores what a constant predictor scores, however it was trained (specification 10,
-    ``evaluation.scores``). Every seed that collapsed is named; ``""`` if none did.
+    Such a network scores what a constant predictor scores, however it was trained (specification 10,
+    ``evaluation.scores``). Every seed that collapsed is named; ``""`` if none did. The network of a reference row (full
+    supervision) counts, a predictor that is constant by design does not.
     """
     shares = _where(of_run(scores, key), split=key.split, metric="predicted_share")
     networks = (shares["stage"] == "segmentation") | ((shares["stage"] == "reference") & (shares["network"] != ""))
