@@ -19,8 +19,11 @@ CLAIM = "Table 5: Seeds: patches beat the whole image (class mIoU)"
 def outcome(build: Path) -> str:
     """Train the classifier, localise, choose seeds, score them, and ask the verdict."""
     profile = load_profile("toy")
-    role = replace(profile.main, clustering_seeds=(0,), segmentation_seeds=(0,), dense=None)
-    role = replace(role, variants={"default": replace(role.variants["default"], where="patches")})
+    main = profile.main
+    role = replace(
+        main, clustering_seeds=(0,), segmentation_seeds=(0,), dense=None,
+        variants={"default": replace(main.variants["default"], where="patches")},
+    )  # fmt: skip
     experiment = Experiment(
         Places(profile="toy", build=build), profile=replace(profile, roles={role.dataset: role}), report=lambda _: None
     )
