@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from wsss_lib.data.disk import few
@@ -133,7 +134,7 @@ def read_cityscapes_labels(path: Path) -> LabelMap:
             f"{path} is called a map of label ids (0..{LAST_ID}) but holds {holds}; give the file of the data set, or "
             f"call a map of trainIds <frame>{TRAIN_IDS}"
         )
-    return _TRAIN_ID_OF_ID[ids]
+    return cv2.LUT(ids, _TRAIN_ID_OF_ID)  # as indexing does, but other threads can run meanwhile
 
 
 def next_frames(
@@ -163,7 +164,7 @@ def _following(frame: str) -> str:
 
 
 def _table_of_ids() -> np.ndarray:
-    table = np.full(LAST_ID + 1, IGNORE, dtype=np.uint8)
+    table = np.full(256, IGNORE, dtype=np.uint8)
     table[list(CITYSCAPES_IDS)] = np.arange(len(CITYSCAPES_IDS))
     return table
 
