@@ -15,7 +15,7 @@ from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Profile, load_profile
 from wsss_lib.experiments.store import Store
 from wsss_lib.training.compute import choose_compute
-from wsss_lib.training.report import Report
+from wsss_lib.training.report import SILENT, Report
 from wsss_lib.training.together import Together
 from wsss_lib.vocabulary import LabelSpace, SettingsError
 
@@ -25,11 +25,11 @@ class Experiment:
 
     ``workers`` share what is made picture by picture; those of the environment by default. ``together``: this is one of
     several processes that share every training; the first of them reports and writes. ``report`` is shown what happens;
-    ``places.log`` gets that too, and a line for every epoch of a training.
+    ``places.log`` gets that too, and a line for every epoch of a training; with ``None`` nobody hears anything.
     """
 
     def __init__(
-        self, places: Places, *, profile: Profile | None = None, report: Callable[[str], None] = print,
+        self, places: Places, *, profile: Profile | None = None, report: Callable[[str], None] | None = print,
         workers: Workers | None = None, together: Together | None = None,
     ) -> None:  # fmt: skip
         profile = profile or load_profile(places.profile)
@@ -38,9 +38,8 @@ class Experiment:
         self.places = places
         self.profile: Profile = playable(profile, places.data)
         if together and not together.first:
-            report = _silent
-        log = _silent if report is _silent else partial(_append, places.log)
-        self.report = Report(report, log)
+            report = None
+        self.report = SILENT if report is None else Report(report, partial(_append, places.log))
         self.store = Store(places.store, report=self.report, together=together)
         self.compute = choose_compute(together=together)
         self.workers = workers or Workers.from_environment()
@@ -68,10 +67,7 @@ class Experiment:
 
 
 def _reopened(places: Places, profile: Profile) -> Experiment:
-    return Experiment(places, profile=profile, report=_silent, workers=Workers())
-
-
-def _silent(_: str) -> None: ...
+    return Experiment(places, profile=profile, report=None, workers=Workers())
 
 
 def _append(log: Path, line: str) -> None:

@@ -111,11 +111,9 @@ class Segmentation:
         return load_json(self.artefact().folder / "training.json").get("variant", "default")
 
     def labels(self) -> Sequence[LabelMap] | None:
-        """The label maps of the training pictures that the network learnt from; ``None`` if it did not need any."""
+        """The label maps that the system made for the training pictures and learnt from; ``None`` if it made none."""
         if self.system == OURS:
-            return self.stages.label_maps(self.stages.rounds(seed=self.seed)[-1])
-        if self.system == FULL_SUPERVISION:
-            return None
+            return self._pseudo_labels()
         path = self.artefact().folder / "labels.npz"
         if not path.is_file():
             return None
@@ -131,7 +129,8 @@ class Segmentation:
             for i, name in enumerate(scenes.names):
                 label_map = segmenter.predict(scenes.image(i))
                 write_label_map(folder / f"{name}.png", label_map, scenes.label_space)
-                seen |= set(np.unique(label_map).tolist())
+                if len(seen) < 2:  # large pictures take as long to look through as to predict
+                    seen |= set(np.unique(label_map).tolist())
             if len(seen) == 1:
                 everywhere = scenes.label_space.classes[seen.pop()]
                 report = self.stages.progress(f"{self.system}, {split}")
@@ -156,10 +155,13 @@ class Segmentation:
 
         return stages.artefact(stage, {"config": config, "seed": self.seed}, inputs, make)
 
+    def _pseudo_labels(self) -> Sequence[LabelMap]:
+        return self.stages.label_maps(self.stages.rounds(seed=self.seed)[-1])
+
     def _learnt_from(self) -> Callable[[int], LabelMap]:
         """Label map of a training picture, as the network learns from it."""
         if self.system == OURS:
-            return self.stages.label_maps(self.stages.rounds(seed=self.seed)[-1]).__getitem__
+            return self._pseudo_labels().__getitem__
         truth = self.stages.scenes("train").label_map
         if truth is None:
             raise DataError(
