@@ -4,6 +4,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image as Pillow
@@ -14,6 +15,7 @@ from wsss_lib.data.pictures import (
     color_overlay,
     fingerprint_of_files,
     image_reader,
+    part_of_resized,
     picture_size,
     read_image,
     read_label_map,
@@ -256,6 +258,20 @@ def test_labels_take_the_class_under_the_new_centre() -> None:
     assert resize_label_map(label_map, (3, 1)).tolist() == [[1, 3, 5]]  # centres at 1, 3, 5
     assert resize_label_map(label_map, (2, 1)).tolist() == [[1, 4]]  # centres at 1.5 and 4.5
     assert resize_label_map(label_map, (12, 2))[0].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+
+
+@pytest.mark.parametrize("size", [(97, 61), (161, 121), (241, 130), (48, 40), (120, 160), (100, 80)])
+def test_a_part_of_a_resized_picture_has_the_values_of_the_whole(size: tuple[int, int]) -> None:
+    """Smooth noise whose neighbours differ by up to 115 grey levels: samples half a pixel off are found."""
+    noise = np.random.default_rng(0).normal(0, 1, (80, 100, 3))
+    image = (128 + 300 * cv2.GaussianBlur(noise, (0, 0), 1.5)).clip(0, 255).astype(np.uint8)
+    whole = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    for top, left, rows, columns in [(0, 0, 33, 40), (size[1] - 33, size[0] - 40, 33, 40), (5, 7, 20, 30)]:
+        rows, columns = slice(top, top + rows), slice(left, left + columns)
+        part = part_of_resized(image, size, rows, columns)
+        assert np.abs(part.astype(int) - whole[rows, columns]).max() <= (0 if size == (100, 80) else 2)
+        assert abs(np.mean(part) - np.mean(whole[rows, columns])) < 0.3
+    assert np.array_equal(part_of_resized(image, size, slice(0, size[1]), slice(0, size[0])), whole)
 
 
 def test_same_size_changes_nothing(photo) -> None:

@@ -1,12 +1,15 @@
 """Training a segmentation network: loss by hand, unknown pixels left out, views in step, resumed as uninterrupted."""
 
+import tracemalloc
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
 
+from wsss_lib.data.pictures import resize_label_map
 from wsss_lib.segmentation.networks import build_network
 from wsss_lib.segmentation.training import (
     SegmentationConfig,
@@ -124,6 +127,50 @@ def test_picture_and_labels_stay_together(scale_range, crop):
         mirrored += bool(labels[-1, -1] == 2 or labels[0, -1] == 2)
     if max(scale_range) <= 1 and crop == (33, 33) and min(scale_range) == 1:
         assert 3 < mirrored < 17
+
+
+def resized_and_cut(image, label_map, config, rng):
+    """What ``augment`` gives, in plain words: resize all of it, add what is missing, cut, mirror."""
+    factor = np.exp(rng.uniform(*np.log(config.scale_range)))
+    width, height = (max(2, round(side * factor)) for side in config.input_size)
+    columns, rows = config.crop_size
+    image, label_map = cv2.resize(image, (width, height)), resize_label_map(label_map, (width, height))
+    below, right = max(0, rows - height), max(0, columns - width)
+    full = np.full((height + below, width + right, 3), (124, 116, 104), np.uint8)
+    known = np.full((height + below, width + right), IGNORE, np.uint8)
+    full[:height, :width], known[:height, :width] = image, label_map
+    top, left = rng.integers(len(full) - rows + 1), rng.integers(full.shape[1] - columns + 1)
+    full, known = full[top : top + rows, left : left + columns], known[top : top + rows, left : left + columns]
+    return (full[:, ::-1], known[:, ::-1]) if rng.random() < 0.5 else (full, known)
+
+
+@pytest.mark.parametrize("scale_range", [(1.0, 1.0), (0.4, 0.9), (0.75, 2.0)])
+@pytest.mark.parametrize(("size", "crop"), [((65, 49), (33, 33)), ((64, 48), (33, 21)), ((41, 57), (65, 33))])
+def test_the_crop_is_that_of_the_whole_resized_picture(size, crop, scale_range):
+    """Labels exactly, the picture but for rounding, and exactly where nothing is scaled."""
+    config = replace(CONFIG, input_size=size, crop_size=crop, scale_range=scale_range)
+    noise = np.random.default_rng(0)
+    picture = cv2.GaussianBlur(noise.integers(0, 256, (48, 64, 3), dtype=np.uint8), (0, 0), 1)
+    truth = noise.integers(0, 3, (48, 64), dtype=np.uint8)
+    for seed in range(20):
+        view, labels = augment(picture, truth, config, np.random.default_rng(seed))
+        expected, known = resized_and_cut(picture, truth, config, np.random.default_rng(seed))
+        assert np.array_equal(labels, known)
+        same_size = size == (64, 48) and scale_range == (1.0, 1.0)
+        assert np.abs(view.astype(int) - expected).max() <= (0 if same_size else 2)
+
+
+@pytest.mark.parametrize("size", [(1024, 512), (1025, 513)])
+def test_only_the_crop_is_computed(size):
+    """A crop of 33 x 33 pixels of a picture with 1.5 MB takes less memory than a tenth of that."""
+    config, picture = replace(CONFIG, input_size=size), np.zeros((512, 1024, 3), np.uint8)
+    truth = np.zeros((512, 1024), np.uint8)
+    tracemalloc.start()
+    try:
+        augment(picture, truth, config, np.random.default_rng(0))
+        assert tracemalloc.get_traced_memory()[1] < 150_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_scaling_keeps_within_its_range():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 from PIL import ExifTags, ImageOps
 from PIL import Image as Pillow
 
@@ -159,10 +159,35 @@ def resize_label_map(label_map: LabelMap, size: Size) -> LabelMap:
     height, width = label_map.shape
     if (width, height) == size:
         return label_map
+    rows, columns = slice(0, size[1]), slice(0, size[0])
+    return label_map.take(under_centers(height, size[1], rows), 0).take(under_centers(width, size[0], columns), 1)
+
+
+def part_of_resized(image: Image, size: Size, rows: slice, columns: slice) -> Image:
+    """``rows`` and ``columns`` of the picture at ``size`` = (width, height), bilinear; nothing else is computed.
+
+    The samples lie where OpenCV's ``resize`` takes them, so the values are its own, up to rounding. A picture that has
+    the size already is only cut, and a whole one is resized.
+    """
+    height, width = image.shape[:2]
+    if (width, height) == size:
+        return image[rows, columns]
+    if (columns, rows) == (slice(0, size[0]), slice(0, size[1])):
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+    across, down = width / size[0], height / size[1]
+    # Centre of new pixel i at (i + 1/2) * old / new, where centres of old pixels are at j + 1/2.
+    start = [[across, 0, (columns.start + 0.5) * across - 0.5], [0, down, (rows.start + 0.5) * down - 0.5]]
+    part = cv2.warpAffine(
+        image, np.array(start), (columns.stop - columns.start, rows.stop - rows.start),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    return np.asarray(part, dtype=np.uint8)
+
+
+def under_centers(old: int, new: int, part: slice) -> Int[np.ndarray, "part"]:
+    """Which of ``old`` pixels lie under the centres of a ``part`` of the ``new`` ones that replace them."""
     # Centre of new pixel i at (i + 1/2) * old / new, floored; in whole numbers, so that no rounding can shift a line.
-    rows = (2 * np.arange(size[1]) + 1) * height // (2 * size[1])
-    columns = (2 * np.arange(size[0]) + 1) * width // (2 * size[0])
-    return label_map[rows[:, None], columns]
+    return (2 * np.arange(part.start, part.stop) + 1) * old // (2 * new)
 
 
 def check_sizes(pictures: Sequence[Path], label_maps: Sequence[Path], *, exactly: bool = True) -> None:
