@@ -81,7 +81,7 @@ def test_scores_are_means_of_channels_by_hand():
     """Half of the picture red, a quarter green: scores 0.5 - 0.5, 0.25 - 0.5, 0 - 0.5."""
     image = np.zeros((2, 2, 3), np.uint8)
     image[0, :, 0], image[1, 0, 1] = 255, 255
-    scores = color_classifier()(to_tensor([image]))
+    scores = color_classifier()(to_tensor([image]).float())
     torch.testing.assert_close(scores, torch.tensor([[0.0, -0.25, -0.5]]))
 
 
@@ -89,7 +89,7 @@ def test_pictures_become_a_batch_with_channels_first():
     image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     batch = to_tensor([image, image])
     assert batch.shape == (2, 3, 2, 2)
-    assert batch.dtype == torch.float32
+    assert batch.dtype == torch.uint8
     assert batch[1, 2].tolist() == [[2, 5], [8, 11]]
 
 

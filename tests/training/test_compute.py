@@ -60,6 +60,26 @@ def test_placing_changes_no_value(compute):
     assert torch.equal(layer.weight, weight)
 
 
+def test_bytes_of_pictures_become_numbers_and_those_of_labels_do_not():
+    pictures = torch.arange(24, dtype=torch.uint8).reshape(1, 2, 4, 3).permute(0, 3, 1, 2)
+    placed = FLOAT32.tensor(pictures)
+    assert placed.dtype == torch.float32
+    assert torch.equal(placed, pictures.float())
+    assert placed.is_contiguous(memory_format=torch.channels_last)
+    assert FLOAT32.tensor(pictures[0]).dtype == torch.uint8
+
+
+def test_to_a_gpu_bytes_go_from_locked_memory(monkeypatch):
+    """Without a GPU: what would be locked, and what would be sent, is told by the tensors themselves."""
+    seen = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda values: seen.append(values.dtype) or values)
+    monkeypatch.setattr(torch.Tensor, "to", lambda values, device, **_: seen.append((values.dtype, device)) or values)
+    device = torch.device("cuda")
+    placed = Compute(device=device).tensor(torch.zeros(1, 3, 2, 2, dtype=torch.uint8))
+    assert seen == [torch.uint8, (torch.uint8, device)]
+    assert placed.dtype == torch.float32
+
+
 @pytest.mark.parametrize(("device", "precision"), [("tpu", "auto"), ("cpu", "float16"), ("", "auto"), ("cpu", "bf16")])
 def test_unknown_names_are_refused(device, precision):
     with pytest.raises(SettingsError, match="use auto, cpu or cuda and auto, float32 or bfloat16"):

@@ -29,7 +29,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from wsss_lib.baselines.affinity import AffinityNetwork, affinity_loss, grid_of
@@ -103,7 +103,7 @@ def affinity_labels(material: Material, i: int, size: tuple[int, int], config: P
     if not tags.any():
         return torch.full((rows, columns), IGNORE, dtype=torch.uint8)
     background = material.label_space.background
-    image = run.compute.tensor(_pixels(material, i, size)[0])
+    image = run.compute.tensor(_pixels(material, i, size))[0]
     alphas = config.alphas[:1] if background is None else config.alphas[:2]
     scores = [class_scores(_heat(material, i, size, run), background, alpha) for alpha in alphas]
     refined = [refine(given, image, tags, config.crf, config.stride, config.crf_cells) for given in scores]
@@ -235,7 +235,7 @@ def _present(material: Material, i: int) -> Bool[np.ndarray, "class"]:
     return tags
 
 
-def _pixels(material: Material, i: int, size: tuple[int, int]) -> Float[Tensor, "1 3 height width"]:
+def _pixels(material: Material, i: int, size: tuple[int, int]) -> UInt8[Tensor, "1 3 height width"]:
     return to_tensor([cv2.resize(material.image(i), size, interpolation=cv2.INTER_LINEAR)])
 
 

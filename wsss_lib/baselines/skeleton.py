@@ -27,6 +27,8 @@ from wsss_lib.vocabulary import IGNORE, Image, LabelMap, LabelSpace, RegionMap, 
 
 Heat = Float32[np.ndarray, "class rows columns"]
 
+_PROCESSOR = Compute(device=torch.device("cpu"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
@@ -117,8 +119,14 @@ class Cues:
         return functional.interpolate(self.images, logits.shape[-2:], mode="bilinear", align_corners=True)
 
 
-def read_cues(material: Material, chosen: list[int], mirrored: list[bool], size: tuple[int, int]) -> Cues:
-    """Pictures and cues of a batch, on the CPU, at (width, height) ``size``."""
+def read_cues(
+    material: Material,
+    chosen: list[int],
+    mirrored: list[bool],
+    size: tuple[int, int],
+    compute: Compute = _PROCESSOR,
+) -> Cues:
+    """Pictures and cues of a batch, on the device, at (width, height) ``size``."""
     images = [cv2.resize(material.image(i), size, interpolation=cv2.INTER_LINEAR) for i in chosen]
     seeds = [cv2.resize(material.seeds(i), size, interpolation=cv2.INTER_NEAREST_EXACT) for i in chosen]
     heat = [torch.from_numpy(material.heat(i)) for i in chosen]
@@ -131,11 +139,12 @@ def read_cues(material: Material, chosen: list[int], mirrored: list[bool], size:
     if material.flow is not None:
         flow = side(torch.from_numpy(np.stack([resize_flow(material.flow(i), size) for i in chosen])))
         flow[:, 0] = torch.where(turn, -flow[:, 0], flow[:, 0])  # what went right goes left in the mirror
+        flow = compute.tensor(flow)
     return Cues(
-        images=side(to_tensor(images)),
-        tags=torch.from_numpy(material.tags[chosen]),
-        seeds=side(torch.from_numpy(np.stack(seeds))),
-        heat=side(torch.stack(heat)),
+        images=compute.tensor(side(to_tensor(images))),
+        tags=torch.from_numpy(material.tags[chosen]).to(compute.device),
+        seeds=compute.tensor(side(torch.from_numpy(np.stack(seeds)))),
+        heat=side(torch.stack(heat)).to(compute.device),
         flow=flow,
     )
 
@@ -170,14 +179,7 @@ def train_on_cues(
         first = step * settings.training.batch_size
         chosen = [picture_at(first + k, len(material), run.seed) for k in range(settings.training.batch_size)]
         mirrored = (np.random.default_rng([run.seed, step, 5]).random(len(chosen)) < 0.5).tolist()
-        cues = read_cues(material, chosen, mirrored, settings.input_size)
-        return Cues(
-            images=run.compute.tensor(cues.images),
-            tags=cues.tags.to(run.compute.device),
-            seeds=cues.seeds.to(run.compute.device),
-            heat=cues.heat.to(run.compute.device),
-            flow=None if cues.flow is None else run.compute.tensor(cues.flow),
-        )
+        return read_cues(material, chosen, mirrored, settings.input_size, run.compute)
 
     losses = train(
         network, batch, lambda cues: loss(logits(cues), cues), settings.training, compute=run.compute,

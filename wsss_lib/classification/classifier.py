@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from wsss_lib.classification.backbones import Backbone, build_backbone
@@ -207,9 +207,9 @@ def random_view(image: Image, config: ClassifierConfig, rng: np.random.Generator
     return cv2.resize(np.ascontiguousarray(crop), (config.input_size, config.input_size), interpolation=mode)
 
 
-def to_tensor(images: list[Image]) -> Float[Tensor, "batch 3 height width"]:
-    """Pictures of one size as a float batch, values 0..255."""
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
+def to_tensor(images: list[Image]) -> UInt8[Tensor, "batch 3 height width"]:
+    """Pictures of one size as a batch of bytes; networks see the numbers that ``Compute.tensor`` makes of them."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
 def _balanced_draw(shows: Bool[np.ndarray, "picture class"], count: int, seed: int) -> Callable[[int], list[int]]:

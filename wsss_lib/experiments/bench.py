@@ -247,7 +247,7 @@ def cam_rows(
 
     def one_by_one() -> None:
         for patch in cut_patches(image, config.columns, config.rows):
-            classifier(to_tensor([resize_image(patch, config.patch_size)]))
+            classifier(to_tensor([resize_image(patch, config.patch_size)]).float())
             extractor(0)
 
     with CAM(classifier, target_layer=classifier.backbone, fc_layer=classifier.linear) as extractor, torch.no_grad():

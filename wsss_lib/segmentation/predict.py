@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import torch
 from safetensors.torch import load_file, save_file
 
+from wsss_lib.classification.classifier import to_tensor
 from wsss_lib.data.disk import list_pictures, replacing
 from wsss_lib.data.label_spaces import LABEL_SPACES, label_space
 from wsss_lib.data.pictures import color_overlay, read_image, write_image, write_label_map
@@ -35,9 +35,8 @@ class Segmenter:
         so that a picture of any size is seen at the scale the network learnt.
         """
         resized = cv2.resize(image, self.input_size, interpolation=cv2.INTER_LINEAR)
-        pixels = torch.from_numpy(resized).permute(2, 0, 1)[None].float()
         with self.compute.autocast():
-            logits = predict_logits(self.network, self.compute.tensor(pixels), image.shape[:2])
+            logits = predict_logits(self.network, self.compute.tensor(to_tensor([resized])), image.shape[:2])
         return logits.argmax(0).cpu().numpy().astype("uint8")
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as functional
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from wsss_lib.classification.classifier import to_tensor
 from wsss_lib.data.pictures import part_of_resized, under_centers
 from wsss_lib.segmentation.networks import SegmentationNetwork, upsample
 from wsss_lib.training.compute import Compute
@@ -74,8 +75,8 @@ def train_segmentation(
         chosen = [picture_at(first + k, count, seed) for k in range(config.training.batch_size)]
         rng = np.random.default_rng([seed, step, 3])
         pairs = [augment(images(i), labels(i), config, rng) for i in chosen]
-        pixels = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2).float()
-        return compute.tensor(pixels), torch.from_numpy(np.stack([label for _, label in pairs])).to(compute.device)
+        truth = torch.from_numpy(np.stack([label for _, label in pairs]))
+        return compute.tensor(to_tensor([image for image, _ in pairs])), compute.tensor(truth)
 
     def loss(values: tuple[Tensor, Tensor]) -> Tensor:
         pixels, truth = values

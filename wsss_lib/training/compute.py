@@ -40,9 +40,17 @@ class Compute:
         return module.to(self.device).to(memory_format=torch.channels_last)
 
     def tensor(self, values: Tensor) -> Tensor:
-        """A tensor on the device; batches of pictures (4 axes) in the layout of :meth:`place`."""
-        layout = torch.channels_last if values.ndim == 4 else torch.preserve_format
-        return values.to(self.device, memory_format=layout, non_blocking=True)
+        """A tensor on the device; batches of pictures (4 axes) in the layout of :meth:`place`, bytes as float32.
+
+        Pictures travel as bytes, a quarter of what they are as numbers, and to a GPU from page-locked memory: from any
+        other a copy takes several times as long, and the GPU computes nothing meanwhile.
+        """
+        if self.device.type == "cuda" and not values.is_cuda:
+            values = values.pin_memory()
+        if values.ndim != 4:
+            return values.to(self.device, non_blocking=True)
+        pictures = values.to(self.device, memory_format=torch.channels_last, non_blocking=True)
+        return pictures.float() if pictures.dtype == torch.uint8 else pictures
 
     def alone(self) -> "Compute":
         """The same for something that every process computes for itself."""
