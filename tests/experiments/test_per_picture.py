@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from distributed import LocalCluster
 
-from wsss_lib.experiments import per_picture
+from wsss_lib.experiments import memory, per_picture
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.per_picture import PictureArrays, Workers, make_each
 from wsss_lib.vocabulary import SettingsError
@@ -58,13 +58,20 @@ def test_progress_is_told_every_fifty_pictures(tmp_path):
 
 def test_only_what_fits_stays_in_memory(tmp_path, monkeypatch):
     make_each(square, tmp_path, 3, workers=Workers(), report=quiet)
-    monkeypatch.setattr(per_picture, "KEPT_BYTES", 4)  # two arrays of two bytes
+    monkeypatch.setattr(memory, "KEPT_BYTES", 4)  # two arrays of two bytes
+    monkeypatch.setattr(memory, "KEPT_SHARE", 0)
     arrays = PictureArrays(tmp_path, 3)
     assert arrays[1] is arrays[1]
-    first = arrays[0]
-    assert arrays[1] is not None
-    assert arrays[2] is not None  # and the first is forgotten
-    assert arrays[0] is not first
+    assert arrays[2] is arrays[2]
+    assert arrays[0] is not arrays[0]
+    assert arrays[1] is arrays[1]
+
+
+def test_arrays_stay_in_memory_as_they_were_written(tmp_path):
+    make_each(square, tmp_path, 3, workers=Workers(), report=quiet)
+    wide = PictureArrays(tmp_path, 3, np.int32)
+    assert wide[1].dtype == np.int32
+    assert wide._kept(1).dtype == np.uint16
 
 
 def test_two_processes_make_the_same_as_one(finished: Experiment, open_tiny, tmp_path):
@@ -85,7 +92,7 @@ def test_two_processes_make_the_same_as_one(finished: Experiment, open_tiny, tmp
 
 
 def test_what_is_kept_in_memory_makes_no_difference(finished: Experiment, open_tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(per_picture, "KEPT_BYTES", 0)
+    monkeypatch.setattr(memory, "has_room", lambda *_: False)
     stages = open_tiny(tmp_path).main
     for mine, kept in zip(stages.rounds(), finished.main.rounds(), strict=True):
         np.testing.assert_array_equal(mine, kept)

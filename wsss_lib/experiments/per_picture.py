@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import cast, overload
 
@@ -19,11 +19,9 @@ from joblib import Parallel, delayed, parallel_config
 from numpy.typing import DTypeLike
 
 from wsss_lib.experiments.files import load_arrays, save_arrays
+from wsss_lib.experiments.memory import kept
 from wsss_lib.training.report import Clock
 from wsss_lib.vocabulary import SettingsError
-
-KEPT_BYTES = 4_000_000_000
-"""What the pictures or arrays of one kind may take of memory; those beyond it are read again when asked for."""
 
 _TOGETHER = 8  # pictures that a worker is given at once
 _PATIENCE = 20  # seconds until a scheduler must have answered
@@ -91,11 +89,13 @@ def make_each(
 
 
 class PictureArrays(Sequence[np.ndarray]):
-    """The arrays that ``make_each`` wrote, as ``dtype``; as many of them as there is room for stay in memory."""
+    """The arrays that ``make_each`` wrote, as ``dtype``; as many of them as there is room for stay in memory, as they
+    were written: regions then take half as much.
+    """
 
     def __init__(self, folder: Path, count: int, dtype: DTypeLike | None = None) -> None:
-        self._folder, self._count, self._dtype = folder, count, dtype
-        self._kept = kept(self._read, count)
+        self._count, self._dtype = count, dtype
+        self._kept = kept(partial(load_array, folder))
 
     def __len__(self) -> int:
         return self._count
@@ -109,22 +109,13 @@ class PictureArrays(Sequence[np.ndarray]):
             return [self[i] for i in range(*index.indices(self._count))]
         if not -self._count <= index < self._count:
             raise IndexError(index)
-        return self._kept(int(index) % self._count)
-
-    def _read(self, index: int) -> np.ndarray:
-        array = load_array(self._folder, index)
+        array = self._kept(int(index) % self._count)
         return array if self._dtype is None else array.astype(self._dtype, copy=False)
 
 
 def load_array(folder: Path, index: int) -> np.ndarray:
     """The array of one picture that ``make_each`` wrote."""
     return load_arrays(_file(folder, index))["array"]
-
-
-def kept(read: Callable[[int], np.ndarray], count: int) -> Callable[[int], np.ndarray]:
-    """``read`` for indices below ``count``, which remembers as many results as fit into ``KEPT_BYTES``."""
-    room = KEPT_BYTES // max(1, read(0).nbytes) if count else 0
-    return lru_cache(maxsize=room)(read)
 
 
 def _file(folder: Path, index: int) -> Path:

@@ -36,7 +36,8 @@ from wsss_lib.experiments.class_maps import ClassMaps
 from wsss_lib.experiments.code import code_of
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
 from wsss_lib.experiments.inputs import read_scenes, read_simple, weights_source
-from wsss_lib.experiments.per_picture import PictureArrays, kept, load_array, make_each
+from wsss_lib.experiments.memory import kept
+from wsss_lib.experiments.per_picture import PictureArrays, load_array, make_each
 from wsss_lib.experiments.profiles import Role, Variant
 from wsss_lib.experiments.store import Artefact
 from wsss_lib.regions.pooling import mean_pool
@@ -73,9 +74,10 @@ class Stages:
 
     @lru_cache(maxsize=64)  # noqa: B019
     def scenes(self, split: str = "train") -> SceneSet:
-        """The street pictures (or scenes) of a split, as many of them in memory as there is room for."""
+        """The street pictures (or scenes) of a split and their label maps, in memory as far as there is room."""
         scenes = read_scenes(self.role.source, split, self.experiment.places.data)
-        return replace(scenes, image=kept(scenes.image, len(scenes)))
+        label_map = None if scenes.label_map is None else kept(scenes.label_map)
+        return replace(scenes, image=kept(scenes.image), label_map=label_map)
 
     @cached_property
     def simple(self) -> SimpleSet:

@@ -16,6 +16,7 @@ from wsss_lib.clustering.seeds import most_certain
 from wsss_lib.data.pictures import write_label_map
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
 from wsss_lib.experiments.inputs import read_flow
+from wsss_lib.experiments.memory import kept
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.profiles import Role
@@ -161,7 +162,7 @@ class Segmentation:
     def _learnt_from(self) -> Callable[[int], LabelMap]:
         """Label map of a training picture, as the network learns from it."""
         if self.system == OURS:
-            return self._pseudo_labels().__getitem__
+            return kept(self._pseudo_labels().__getitem__)
         truth = self.stages.scenes("train").label_map
         if truth is None:
             raise DataError(
@@ -200,7 +201,7 @@ class Segmentation:
             image=stages.scenes("train").image,
             tags=stages.tags,
             heat=lambda i: maps.heat(i, rule.heat).numpy(),
-            seeds=sure.__getitem__,
+            seeds=kept(sure.__getitem__),
             regions=stages.regions().__getitem__,
             classifier=stages.classifier(self.seed),
             pictures=stages.pictures,
