@@ -1,5 +1,6 @@
 """The bench: rows, ratios of pairs, and yardsticks that compute what they claim to."""
 
+import re
 import sys
 from types import SimpleNamespace
 
@@ -9,27 +10,27 @@ import pytest
 import torch
 
 from wsss_lib.experiments import bench
-from wsss_lib.experiments.bench import (
-    Row,
+from wsss_lib.experiments.bench import every, measuring
+from wsss_lib.experiments.bench import training as bench_training
+from wsss_lib.experiments.bench.measuring import Row, one_thread, speed_up
+from wsss_lib.experiments.bench.stages import (
     cam_rows,
-    every,
     loop_on_grid,
     loop_on_picture,
-    one_thread,
     oracle_miou,
     pooling_rows,
-    speed_up,
     superpixel_rows,
-    system_rows,
-    toy_rows,
-    training_rows,
-    walk_memory,
 )
+from wsss_lib.experiments.bench.systems import system_rows, toy_rows, walk_memory
+from wsss_lib.experiments.bench.training import feeding_rows, full_size_rows, textured, training_rows
 from wsss_lib.experiments.inputs import read_scenes
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Source
 from wsss_lib.regions.pooling import mean_pool
-from wsss_lib.training.compute import choose_compute
+from wsss_lib.segmentation.networks import build_network
+from wsss_lib.segmentation.training import SegmentationConfig
+from wsss_lib.training.compute import Compute, choose_compute
+from wsss_lib.training.loop import TrainingConfig
 
 CPU = choose_compute("cpu", "float32")
 
@@ -64,7 +65,7 @@ def test_the_ratio_is_the_median_of_pairs(monkeypatch):
         nonlocal clock
         clock += next(taken[name])
 
-    monkeypatch.setattr(bench, "time", SimpleNamespace(perf_counter=lambda: clock))
+    monkeypatch.setattr(measuring, "time", SimpleNamespace(perf_counter=lambda: clock))
     assert speed_up(lambda: call("slow"), lambda: call("fast"), repeats=3) == 4
 
 
@@ -140,18 +141,76 @@ def test_without_torch_cam_its_row_says_so(scenes, monkeypatch):
     assert line == "CAMs of 12 patches: not measured, because torch-cam is not installed (pip install torchcam)"
 
 
+def test_feeding_a_gpu_is_measured_through_the_real_training(monkeypatch):
+    """On the processor and small: both sides do the same steps on batches of one shape, and rates are told."""
+    seen = []
+
+    def network_of(name, classes):
+        network = build_network(name, classes)
+        network.register_forward_pre_hook(lambda _, values: seen.append((network.training, tuple(values[0].shape))))
+        return network
+
+    monkeypatch.setattr(bench_training, "build_network", network_of)
+    config = SegmentationConfig(
+        network="largefov_small", input_size=(65, 49), crop_size=(33, 33), label_stride=4,
+        training=TrainingConfig(steps=3, batch_size=2, learning_rate=0.1),
+    )  # fmt: skip
+    row, line = feeding_rows("small training", config, (64, 48), CPU, repeats=1, count=3)
+    assert isinstance(row, Row)
+    assert row.what == "small training: of a bare loop's throughput"
+    assert (row.unit, row.target, row.at_least) == ("percent", 85, True)
+    assert 5 < row.value < 500
+    assert re.fullmatch(r"small training: \d+ pictures per second", str(line))
+    runs, steps, settling = 5, 3, 1  # ours and bare once unmeasured and once measured, then ours for the rate
+    assert seen == [(True, (2, 3, 33, 33))] * (runs * steps + 3 * settling)
+
+
+def test_textures_have_labels_from_regions():
+    images, labels = textured((64, 48), 2, 19)
+    assert [each.shape for each in images] == [(48, 64, 3)] * 2
+    assert labels(0).shape == (48, 64)
+    assert labels(1) is labels(1)
+    blocks = labels(0).reshape(12, 4, 16, 4)
+    assert (blocks == blocks[:, :1, :, :1]).all()
+    assert not np.array_equal(images[0], images[1])
+
+
+def test_without_a_gpu_the_full_size_says_so():
+    (line,) = full_size_rows(CPU)
+    assert line == "LargeFOV-VGG16 training at the paper's sizes: not measured: needs a GPU"
+
+
+def test_the_full_size_is_the_papers(monkeypatch):
+    asked = []
+    monkeypatch.setattr(bench_training, "feeding_rows", lambda *arguments: asked.append(arguments) or [])
+    gpu = Compute(device=torch.device("cuda"))
+    assert list(full_size_rows(gpu, steps=7, repeats=2)) == []
+    ((_, config, size, compute, repeats),) = asked
+    assert (size, compute, repeats, config.training.steps) == ((2048, 1024), gpu, 2, 7)
+    assert (config.network, config.input_size, config.crop_size) == ("deeplab_largefov", (2049, 1025), (321, 321))
+    assert config.training.batch_size == 10
+
+
 def test_all_rows_are_printed(scenes, monkeypatch, tmp_path, capsys):
     def rows(name):
         return lambda *_, **__: iter([Row(what=name, value=1, unit="times", target=1)])
 
-    names = ["superpixel_rows", "pooling_rows", "cam_rows", "training_rows", "system_rows", "toy_rows"]
+    names = [
+        "superpixel_rows",
+        "pooling_rows",
+        "cam_rows",
+        "full_size_rows",
+        "training_rows",
+        "system_rows",
+        "toy_rows",
+    ]
     for name in names:
         monkeypatch.setattr(bench, name, rows(name))
     monkeypatch.setattr(bench, "pictures", lambda _: scenes)
     bench.main(Places(build=tmp_path))
     printed = capsys.readouterr().out
     assert all(name in printed for name in names)
-    assert printed.count("pass") == 6
+    assert printed.count("pass") == 7
 
 
 def test_real_pictures_are_taken_where_there_are_data(shared_folder):

@@ -30,6 +30,14 @@ def assert_near(one: np.ndarray, other: np.ndarray) -> None:
     np.testing.assert_allclose(one, other, rtol=0, atol=TOLERANCE * np.abs(one).max())
 
 
+def test_bytes_of_pictures_arrive_as_the_same_numbers(both):
+    pictures = torch.randint(256, (2, 5, 7, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    placed, sent = (each.tensor(pictures) for each in both)
+    assert sent.device.type == "cuda"
+    assert sent.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(sent.cpu(), placed)
+
+
 def test_class_maps(finished, both):
     stages = finished.main
     image, classifier = stages.scenes("train").image(0), stages.classifier()
