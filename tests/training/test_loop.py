@@ -1,5 +1,7 @@
 """The training loop: schedule and groups by hand, resumed equals uninterrupted, divergence is named."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -133,6 +135,21 @@ def test_unknown_device_is_refused():
 def test_batches_prepared_ahead_are_the_same(start, stop):
     inline, ahead = (list(_batches(lambda step: step**2, start, stop, threads=threads)) for threads in (0, 3))
     assert inline == ahead == [(step, step**2) for step in range(start, stop)]
+
+
+@pytest.mark.parametrize("taken", [1, 4])
+def test_threads_that_prepare_batches_have_one_core_each(taken):
+    """And whoever computes afterwards has all of them again, also where a training ended early."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        batches = _batches(lambda _: torch.get_num_threads(), 0, 4, threads=2)
+        assert [next(batches)[1] for _ in range(taken)] == [1] * taken
+        batches.close()
+        with ThreadPoolExecutor(1) as pool:
+            assert (torch.get_num_threads(), pool.submit(torch.get_num_threads).result()) == (3, 3)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_batch_norm_statistics_are_the_mean_over_the_batches_by_hand():

@@ -182,19 +182,30 @@ def _batches(batch: Callable[[int], Batch], start: int, stop: int, *, threads: i
     """The batches of the steps; as many as there are ``threads`` are prepared while an earlier one is trained on.
 
     That pays on a GPU only. On the processor a thread would bring an OpenMP pool of its own, and two pools on the
-    same cores wait for each other: a step of the region network took twice as long.
+    same cores wait for each other: a step of the region network took twice as long. So beside a GPU, too, each of
+    the threads has one core.
     """
     if not threads:
         for step in range(start, stop):
             yield step, batch(step)
         return
-    with ThreadPoolExecutor(max_workers=threads) as pool:
+    with _one_core_each(), ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         waiting = deque(pool.submit(batch, step) for step in range(start, min(start + threads, stop)))
         for step in range(start, stop):
             values = waiting.popleft().result()
             if step + threads < stop:
                 waiting.append(pool.submit(batch, step + threads))
             yield step, values
+
+
+@contextmanager
+def _one_core_each() -> Iterator[None]:
+    """Threads that are started inside may limit PyTorch to one core each; that is taken back for those to come."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _epoch_line(losses: Sequence[float], epoch: int, config: TrainingConfig) -> str:
