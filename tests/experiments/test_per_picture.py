@@ -10,6 +10,7 @@ from distributed import LocalCluster
 from wsss_lib.experiments import memory, per_picture
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.per_picture import PictureArrays, Workers, make_each
+from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.vocabulary import SettingsError
 
 
@@ -96,6 +97,15 @@ def test_what_is_kept_in_memory_makes_no_difference(finished: Experiment, open_t
     stages = open_tiny(tmp_path).main
     for mine, kept in zip(stages.rounds(), finished.main.rounds(), strict=True):
         np.testing.assert_array_equal(mine, kept)
+
+
+def test_what_trainings_ask_for_stays_in_memory(finished: Experiment):
+    """Pictures, label maps, the labels that a network learns from, and the seeds of the compared systems."""
+    stages = finished.main
+    scenes, run = stages.scenes("train"), Segmentation(stages=stages)
+    assert scenes.label_map is not None
+    for ask in (scenes.image, scenes.label_map, run._learnt_from(), run.material().seeds):
+        assert ask(0) is ask(0)
 
 
 def test_a_dask_cluster_makes_the_same(tmp_path):
