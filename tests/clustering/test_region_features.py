@@ -1,5 +1,7 @@
 """Region features: both poolings behind one interface, in the order asked for, and the same however they are read."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from wsss_lib.clustering.region_features import (
     describe,
     mean_and_scale,
 )
+from wsss_lib.regions.geometry import region_geometry
 from wsss_lib.regions.pooling import masked_roi_pool, mean_pool
 from wsss_lib.training.compute import choose_compute
 from wsss_lib.vocabulary import DataError, SettingsError
@@ -175,3 +178,22 @@ def test_regions_that_do_not_exist_are_refused(features):
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(SettingsError, match=message):
         RegionFeatureConfig(size=(33, 33), **settings)
+
+
+# ----------------------------------------------------------------------------------------------------------- geometry
+
+
+def test_geometry_stands_behind_the_pooled_features_as_often_as_asked_for(backbone, pictures):
+    image, regions = pictures[0][0], pictures[1][0]
+    plain = RegionFeatureConfig(size=(33, 33), layers=(5,))
+    bare = describe(backbone, image, regions, plain, compute=CPU)
+    more = describe(backbone, image, regions, replace(plain, geometry_copies=2), compute=CPU)
+    np.testing.assert_array_equal(more[:, : bare.shape[1]], bare)
+    geometry = region_geometry(image, regions).astype(np.float16)
+    np.testing.assert_array_equal(more[:, bare.shape[1] :], np.hstack([geometry, geometry]))
+
+
+@pytest.mark.parametrize("wrong", [{"geometry_copies": -1}, {"geometry_copies": 1, "pooling": "masked_roi"}])
+def test_geometry_that_cannot_be(wrong):
+    with pytest.raises(SettingsError, match="geometry_copies"):
+        RegionFeatureConfig(size=(33, 33), **wrong)

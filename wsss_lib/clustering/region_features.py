@@ -16,6 +16,7 @@ from torch import Tensor
 from wsss_lib.classification.backbones import Backbone
 from wsss_lib.classification.classifier import to_tensor
 from wsss_lib.data.pictures import resize_image
+from wsss_lib.regions.geometry import region_geometry
 from wsss_lib.regions.pooling import masked_roi_pool, mean_pool
 from wsss_lib.training.compute import Compute
 from wsss_lib.vocabulary import Image, RegionMap, SettingsError
@@ -27,18 +28,23 @@ class RegionFeatureConfig:
 
     Pictures are resized to ``size`` (width, height); ``layers`` are positions in the backbone's trunk whose outputs are
     pooled and put side by side, ``()`` its usual output. ``mean``: mean over the region's pixels; ``masked_roi``: 7 x 7
-    RoI max pooling times the region's mask (specification 3.3), of one layer.
+    RoI max pooling times the region's mask (specification 3.3), of one layer. Behind mean-pooled features stand
+    ``geometry_copies`` copies of the region's place, shape and colour (``regions.geometry``; not in the paper): all
+    inputs are standardised, so copies are what gives 14 numbers a say beside more than a thousand.
     """
 
     size: tuple[int, int]
     layers: tuple[int, ...] = ()
     pooling: Literal["mean", "masked_roi"] = "mean"
+    geometry_copies: int = 0
 
     def __post_init__(self) -> None:
         if self.pooling not in ("mean", "masked_roi"):
             raise SettingsError(f"pooling must be mean or masked_roi, not {self.pooling!r}")
         if self.pooling == "masked_roi" and len(self.layers) > 1:
             raise SettingsError(f"masked RoI pooling takes one layer, not {self.layers}")
+        if self.geometry_copies < 0 or (self.geometry_copies and self.pooling != "mean"):
+            raise SettingsError(f"geometry_copies must be 0 or more, and 0 without mean pooling, in {self}")
 
 
 @torch.no_grad()
@@ -52,7 +58,8 @@ def describe(
     if config.pooling == "masked_roi":
         return maps[0].half().cpu().numpy()
     pooled = [mean_pool(each, regions, align_corners=backbone.align_corners) for each in maps]
-    return torch.cat(pooled, dim=1).half().cpu().numpy()
+    geometry = np.tile(region_geometry(image, regions), config.geometry_copies)
+    return np.concatenate([*(each.cpu().numpy() for each in pooled), geometry], axis=1).astype(np.float16)
 
 
 class RegionFeatures(Protocol):

@@ -67,13 +67,14 @@ def pooling_matrix(
     )
     weights.sort_indices()
     entries = weights.tocoo()
-    return torch.sparse_coo_tensor(
-        torch.from_numpy(np.stack(entries.coords).astype(np.int64)),
-        torch.from_numpy(entries.data.astype(np.float32)),
-        size=entries.shape,
-        is_coalesced=True,  # a CSR product holds every entry once, and its columns were sorted above
-        check_invariants=False,
-    )
+    # Neither checked nor warned about: a CSR product holds every entry once, and its columns were sorted above.
+    with torch.sparse.check_sparse_tensor_invariants(False):
+        return torch.sparse_coo_tensor(
+            torch.from_numpy(np.stack(entries.coords).astype(np.int64)),
+            torch.from_numpy(entries.data.astype(np.float32)),
+            size=entries.shape,
+            is_coalesced=True,
+        )
 
 
 def bounding_boxes(regions: RegionMap) -> Int[np.ndarray, "region 4"]:
