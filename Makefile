@@ -3,25 +3,28 @@
 
 PYTHON ?= python3
 PROFILE ?= toy
+METHOD ?= paper
 DATA ?=
 WEIGHTS ?=
 BUILD ?=
-SYSTEMS ?=
+SYSTEMS ?= $(if $(filter plus,$(METHOD)),none)
 WORKERS ?= 2
 
 BIN := .venv/bin
 WSSS := $(BIN)/python -m wsss_lib
-WHERE = --profile $(PROFILE)$(if $(DATA), --data "$(DATA)")$(if $(WEIGHTS), --weights "$(WEIGHTS)")$(if $(BUILD), --build "$(BUILD)")
+WHERE = --profile $(PROFILE)$(if $(filter plus,$(METHOD)),-plus)$(if $(DATA), --data "$(DATA)")$(if $(WEIGHTS), --weights "$(WEIGHTS)")$(if $(BUILD), --build "$(BUILD)")
 
 # The stamp is named by what it stands for: editing either file makes it missing, touching them does not.
 INSTALLED := .venv/.installed-$(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
+
+$(if $(filter paper plus,$(METHOD)),,$(error METHOD is paper or plus, not $(METHOD)))
 
 .PHONY: help reproduce test mutants lab bench status publish doctor lint clean
 
 help:  ## list the targets (this list)
 	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
 
-reproduce: $(INSTALLED)  ## every table and figure, then the verdict (PROFILE=toy, or camvid with DATA=dir WEIGHTS=dir; SYSTEMS=none for ours alone)
+reproduce: $(INSTALLED)  ## every table and figure, then the verdict (PROFILE=toy, or camvid with DATA=dir WEIGHTS=dir; SYSTEMS=none for ours alone; METHOD=plus for what goes beyond)
 	$(WSSS) reproduce $(WHERE)$(if $(SYSTEMS), --systems $(SYSTEMS))
 
 test: lint  ## lint, types, import contract, unit tests, and the notebooks at their smallest size

@@ -21,13 +21,16 @@ from wsss_lib.experiments.code import code_of
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.files import load_arrays, save_arrays
 from wsss_lib.experiments.pipeline import Stages
+from wsss_lib.experiments.profiles import TRUTH
 from wsss_lib.experiments.segmentation import (
     OURS,
     Segmentation,
+    beyond_runs,
     chosen_systems,
     full_supervision_runs,
     network_runs,
     our_runs,
+    plus_runs,
     system_runs,
 )
 from wsss_lib.experiments.store import Artefact
@@ -55,7 +58,7 @@ def role_scores(stages: Stages, systems: str = "all") -> pd.DataFrame:
 
 
 def compared_scores(stages: Stages, systems: str = "all") -> pd.DataFrame:
-    """Other networks, our network under full supervision, and other systems, by ``chosen_systems``.
+    """Other networks, ours under full supervision, other systems (``chosen_systems``), ablations of what goes beyond.
 
     With ``"finished"`` networks that are trained already, too. Whoever names systems, or none, wants these alone: other
     networks, minutes to hours of other trainings, are then left out.
@@ -63,8 +66,11 @@ def compared_scores(stages: Stages, systems: str = "all") -> pd.DataFrame:
     frames = [system_scores(stages, chosen_systems(stages, systems))]
     if systems in ("all", "finished"):
         finished = systems == "finished"
+        others = [run for run in beyond_runs(stages) if run.system != stages.role.plus]
         frames = [
-            other_network_scores(stages, finished=finished), *frames, full_supervision_scores(stages, finished=finished)
+            other_network_scores(stages, finished=finished), *frames,
+            full_supervision_scores(stages, finished=finished),
+            beyond_scores([run for run in others if run.finished or not finished]),
         ]  # fmt: skip
     return pd.concat(frames, ignore_index=True)
 
@@ -124,8 +130,24 @@ def round_scores(stages: Stages) -> pd.DataFrame:
 
 
 def segmentation_scores(stages: Stages) -> pd.DataFrame:
-    """Our segmentation network on every split that has labels (Tables 1 to 4, 8 to 10)."""
-    return _network_scores(our_runs(stages))
+    """Our segmentation network on every split that has labels (Tables 1 to 4, 8 to 10), and what goes beyond it."""
+    frames = [_network_scores(our_runs(stages)), beyond_scores(plus_runs(stages))]
+    return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
+
+
+def beyond_scores(runs: Sequence[Segmentation]) -> pd.DataFrame:
+    """Networks that go beyond the paper and, as stage ``labels``, what they learnt from.
+
+    The method itself is of stage ``segmentation``, its ablations are of stage ``ablation``, ceilings ``reference``.
+    """
+    stage = {
+        run.system: "reference" if run.learns_from == TRUTH else "ablation" if run.system != run.stages.role.plus
+        else "segmentation"
+        for run in runs
+    }  # fmt: skip
+    frames = [_network_scores([run for run in runs if run.system == name], stage[name]) for name in stage]
+    kept = [frame for frame in (*frames, _own_label_scores(runs)) if len(frame)]
+    return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame()
 
 
 def other_network_scores(stages: Stages, *, finished: bool = False) -> pd.DataFrame:
@@ -145,12 +167,16 @@ def system_scores(stages: Stages, systems: Collection[str] | None = None) -> pd.
     A system that makes label maps has these scored as well, as stage ``labels``.
     """
     runs = system_runs(stages, systems)
-    labels = [
-        _score(stages, matrix, "train", "labels", "", run.seed, system=run.system)
+    return pd.concat([_network_scores(runs), _own_label_scores(runs)], ignore_index=True)
+
+
+def _own_label_scores(runs: Sequence[Segmentation]) -> pd.DataFrame:
+    rows = [
+        _score(run.stages, matrix, "train", "labels", "", run.seed, system=run.system)
         for run in runs
         if (matrix := own_label_confusion(run)) is not None
     ]
-    return pd.concat([_network_scores(runs), *labels], ignore_index=True) if runs else _network_scores([])
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
 def _network_scores(runs: Sequence[Segmentation], stage: str = "segmentation") -> pd.DataFrame:
@@ -220,7 +246,7 @@ def label_confusion(stages: Stages, labels: Labels) -> ConfusionMatrix:
 
 
 def own_label_confusion(run: Segmentation) -> ConfusionMatrix | None:
-    """The label maps that a system made for itself, against the training labels; ``None`` if it made or has none."""
+    """The label maps that a system learnt from, against the training labels; ``None`` if it made or has none."""
     scenes = run.stages.scenes("train")
     maps = None if scenes.label_map is None else run.labels()
     if maps is None:

@@ -28,7 +28,7 @@ from wsss_lib.experiments.measure import (
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.notebooks import expected_minutes, find_notebook
 from wsss_lib.experiments.pipeline import Stages
-from wsss_lib.experiments.segmentation import PAPER_NETWORK, Segmentation, check_systems
+from wsss_lib.experiments.segmentation import OURS, PAPER_NETWORK, Segmentation, check_systems
 from wsss_lib.experiments.submission import archive_of, write_submission
 from wsss_lib.reporting.cells import printed_names
 from wsss_lib.reporting.claims import verdict, verdict_markdown, verdict_text
@@ -162,8 +162,9 @@ def write_predictions(roles: Sequence[Stages], seed: int = 0) -> pd.DataFrame:
     """Write the predictions for val and test as index PNGs, and say how many are where.
 
     The main role's go to ``predictions/<split>``, those of another one to ``predictions/<dataset>/<split>``; a file is
-    called as its picture and holds the data set's own class indices. Labels are not needed. Where a server has the test
-    labels, the archive for it is written as well.
+    called as its picture and holds the data set's own class indices. They are those of the profile's own method: the
+    paper's, or what goes beyond it. Labels are not needed. Where a server has the test labels, the archive for it is
+    written as well.
     """
     rows = []
     for stages in roles:
@@ -186,7 +187,7 @@ def _predictions_folder(stages: Stages) -> Path:
 
 def _copy_predictions(stages: Stages, split: str, seed: int, folder: Path) -> None:
     """The folder appears whole, and holds the pictures of this split only, whatever was in it before."""
-    made = Segmentation(stages=stages, seed=seed).predictions(split)
+    made = Segmentation(stages=stages, system=stages.role.plus or OURS, seed=seed).predictions(split)
     with writing(folder), whole_folder(folder) as unfinished:
         for name in stages.scenes(split).names:
             shutil.copyfile(made.folder / f"{name}.png", unfinished / f"{name}.png")

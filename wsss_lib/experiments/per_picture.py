@@ -113,6 +113,11 @@ class PictureArrays(Sequence[np.ndarray]):
         return array if self._dtype is None else array.astype(self._dtype, copy=False)
 
 
+def save_array(folder: Path, index: int, array: np.ndarray, *, compress: bool = False) -> None:
+    """Write the array of one picture into the folder of an artefact."""
+    save_arrays(_file(folder, index), {"array": array}, compress=compress)
+
+
 def load_array(folder: Path, index: int) -> np.ndarray:
     """The array of one picture that ``make_each`` wrote."""
     return load_arrays(_file(folder, index))["array"]
@@ -137,5 +142,5 @@ def _make_some(make: Callable[[int], np.ndarray], folder: Path, part: list[int],
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
     for index in part:
-        save_arrays(_file(folder, index), {"array": make(index)}, compress=compress)
+        save_array(folder, index, make(index), compress=compress)
     return len(part)

@@ -14,6 +14,9 @@ from pathlib import Path
 from wsss_lib.data.disk import check_path
 from wsss_lib.vocabulary import DataError, SettingsError
 
+PLUS = "-plus"
+"""How the names of profiles end that go beyond the paper; see :attr:`Places.folder`."""
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 """The folder that holds ``notebooks/``, ``pyproject.toml`` and ``wsss_lib/``."""
 
@@ -57,8 +60,16 @@ class Places:
 
     @property
     def folder(self) -> Path:
-        """Everything this profile makes."""
-        return self.build / self.profile
+        """Everything this profile makes.
+
+        A profile that goes beyond the paper shares the folder of the one it starts from, and so finds the stages that
+        both have in common; its notebooks, tables and figures lie beside the other's, in folders that end in ``-plus``.
+        Predictions are those of the last run.
+        """
+        return self.build / self.profile.removesuffix(PLUS)
+
+    def _own(self, name: str) -> Path:
+        return self.folder / (name + PLUS if self.profile.endswith(PLUS) else name)
 
     @property
     def log(self) -> Path:
@@ -73,17 +84,17 @@ class Places:
     @property
     def notebooks(self) -> Path:
         """Executed copies of the notebooks, with log and status of each."""
-        return self.folder / "notebooks"
+        return self._own("notebooks")
 
     @property
     def tables(self) -> Path:
         """Tables in every format, the verdict among them."""
-        return self.folder / "tables"
+        return self._own("tables")
 
     @property
     def figures(self) -> Path:
         """Figures with the data behind them."""
-        return self.folder / "figures"
+        return self._own("figures")
 
     @property
     def predictions(self) -> Path:

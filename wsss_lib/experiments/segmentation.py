@@ -18,11 +18,13 @@ from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save
 from wsss_lib.experiments.inputs import read_flow
 from wsss_lib.experiments.memory import kept
 from wsss_lib.experiments.names import check_name
+from wsss_lib.experiments.per_picture import save_array
 from wsss_lib.experiments.pipeline import Stages
-from wsss_lib.experiments.profiles import Role
+from wsss_lib.experiments.profiles import TRUTH, Role
 from wsss_lib.experiments.store import Artefact
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network
 from wsss_lib.segmentation.predict import Segmenter, load_segmenter, save_segmenter
+from wsss_lib.segmentation.self_training import own_labels
 from wsss_lib.segmentation.training import SegmentationConfig, train_segmentation
 from wsss_lib.training.loop import start_values
 from wsss_lib.vocabulary import DataError, LabelMap
@@ -66,6 +68,7 @@ class Segmentation:
     Ours is trained on the labels of the last round of the default variant; ``network`` is then the paper's name of a
     network (Table 9): its default, or a key of ``Role.networks``. Other systems train the role's default network in
     their own way (``baselines``). ``FULL_SUPERVISION`` is trained on the true label maps instead, like ours otherwise.
+    What goes beyond the paper (``Role.beyond``) has labels, a network and a number of generations of its own.
     """
 
     stages: Stages
@@ -75,25 +78,34 @@ class Segmentation:
 
     def __post_init__(self) -> None:
         role = self.stages.role
-        check_name("system", self.system, (OURS, FULL_SUPERVISION, *role.systems))
+        check_name("system", self.system, (OURS, FULL_SUPERVISION, *role.systems, *role.beyond))
         check_name("network", self.network, (PAPER_NETWORK, *(role.networks if self.system == OURS else ())))
 
     @property
     def config(self) -> SegmentationConfig:
         """Settings of the network and its training."""
         role = self.stages.role
+        if self.system in role.beyond:
+            return role.beyond[self.system].network
         if self.system in role.systems:
             return role.compared or role.segmentation
         return role.segmentation if self.network == PAPER_NETWORK else role.networks[self.network]
 
     def artefact(self) -> Artefact:
         """The trained network with its losses, and the label maps it learnt from where they are the system's own."""
-        if self.system == OURS:
-            labels = self.stages.clustering_artefact("default", self.seed)
-            return self._on_labels("segmentation", {"labels": labels})
-        if self.system == FULL_SUPERVISION:
-            return self._on_labels("full_supervision", {})
-        return self._baseline()
+        role = self.stages.role
+        return self._baseline() if self.system in role.systems else self._generation(self._generations)
+
+    @property
+    def learns_from(self) -> str:
+        """The variant whose last round the network, or its first generation, learns from; or ``TRUTH``."""
+        beyond = self.stages.role.beyond.get(self.system)
+        return beyond.labels if beyond else TRUTH if self.system == FULL_SUPERVISION else "default"
+
+    @property
+    def _generations(self) -> int:
+        beyond = self.stages.role.beyond.get(self.system)
+        return beyond.generations if beyond else 1
 
     @property
     def finished(self) -> bool:
@@ -113,8 +125,8 @@ class Segmentation:
 
     def labels(self) -> Sequence[LabelMap] | None:
         """The label maps that the system made for the training pictures and learnt from; ``None`` if it made none."""
-        if self.system == OURS:
-            return self._pseudo_labels()
+        if self.system not in self.stages.role.systems:
+            return None if self.learns_from == TRUTH else self._pseudo_labels(self._generations)
         path = self.artefact().folder / "labels.npz"
         if not path.is_file():
             return None
@@ -140,29 +152,53 @@ class Segmentation:
         inputs = {"network": trained, "pictures": scenes.fingerprint}
         return self.stages.artefact("predictions", {"split": split}, inputs, make)
 
-    def _on_labels(self, stage: str, labels: Mapping[str, Artefact]) -> Artefact:
-        """The network trained on label maps; ``labels`` are what they come from, besides the pictures' own files."""
+    def _generation(self, number: int) -> Artefact:
+        """The network of a generation: trained on labels of the clustering (or the true ones), or of the one before."""
         stages, config, scenes = self.stages, self.config, self.stages.scenes("train")
-        inputs = {**labels, **self._start()}
+        stage = "full_supervision" if self.learns_from == TRUTH else "segmentation"
+        inputs = self._start()
+        if number > 1:
+            inputs["labels"] = self._own_labels(number - 1)
+        elif self.learns_from != TRUTH:
+            inputs["labels"] = stages.clustering_artefact(self.learns_from, self.seed)
 
         def make(folder: Path) -> None:
             network = self._new_network(config.network)
             losses = train_segmentation(
-                network, scenes.image, self._learnt_from(), len(scenes), config, compute=stages.compute, seed=self.seed,
-                checkpoint=folder / "training.pt", report=stages.progress(stage),
+                network, scenes.image, self._learnt_from(number), len(scenes), config, compute=stages.compute,
+                seed=self.seed, checkpoint=folder / "training.pt", report=stages.progress(stage),
             )  # fmt: skip
             self._save(folder, network, config.network, losses)
             (folder / "training.pt").unlink(missing_ok=True)
 
         return stages.artefact(stage, {"config": config, "seed": self.seed}, inputs, make)
 
-    def _pseudo_labels(self) -> Sequence[LabelMap]:
-        return self.stages.label_maps(self.stages.rounds(seed=self.seed)[-1])
+    def _own_labels(self, number: int) -> Artefact:
+        """What the network of a generation says of the training pictures, one file for each."""
+        stages, scenes, trained = self.stages, self.stages.scenes("train"), self._generation(number)
+        settings = stages.role.beyond[self.system].self_training
 
-    def _learnt_from(self) -> Callable[[int], LabelMap]:
-        """Label map of a training picture, as the network learns from it."""
-        if self.system == OURS:
-            return kept(self._pseudo_labels().__getitem__)
+        def make(folder: Path) -> None:
+            segmenter = load_segmenter(trained.folder, stages.compute)
+            report = stages.progress(self.system)
+            maps = own_labels(segmenter, scenes.image, stages.tags, settings, report=report)
+            for index, label_map in enumerate(maps):
+                save_array(folder, index, label_map, compress=True)
+
+        inputs = {"network": trained, "pictures": scenes.fingerprint}
+        return stages.artefact("own_labels", {"config": settings}, inputs, make)
+
+    def _pseudo_labels(self, number: int) -> Sequence[LabelMap]:
+        """The labels that a generation learns from, where they are not the true ones."""
+        stages = self.stages
+        if number > 1:
+            return stages.arrays(self._own_labels(number - 1).folder, len(stages.scenes("train")))
+        return stages.label_maps(stages.rounds(self.learns_from, self.seed)[-1])
+
+    def _learnt_from(self, number: int) -> Callable[[int], LabelMap]:
+        """Label map of a training picture, as a generation learns from it."""
+        if number > 1 or self.learns_from != TRUTH:
+            return kept(self._pseudo_labels(number).__getitem__)
         truth = self.stages.scenes("train").label_map
         if truth is None:
             raise DataError(
@@ -273,6 +309,22 @@ def full_supervision_runs(stages: Stages) -> list[Segmentation]:
     if stages.scenes("train").label_map is None:
         return []
     return [Segmentation(stages=stages, system=FULL_SUPERVISION, seed=seed) for seed in stages.role.compared_seeds]
+
+
+def beyond_runs(stages: Stages) -> list[Segmentation]:
+    """What goes beyond the paper, the method itself with every seed first; without true labels there is no ceiling."""
+    truth = stages.scenes("train").label_map is not None
+    return [
+        Segmentation(stages=stages, system=name, seed=seed)
+        for name, each in stages.role.beyond.items()
+        if truth or each.labels != TRUTH
+        for seed in stages.role.segmentation_seeds
+    ]
+
+
+def plus_runs(stages: Stages) -> list[Segmentation]:
+    """The method that goes beyond the paper, without its ablations; none in profiles that follow the paper."""
+    return [run for run in beyond_runs(stages) if run.system == stages.role.plus]
 
 
 def system_runs(stages: Stages, systems: Collection[str] | None = None) -> list[Segmentation]:

@@ -10,7 +10,14 @@ from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Profile, Role
-from wsss_lib.experiments.segmentation import full_supervision_runs, network_runs, our_runs, system_runs
+from wsss_lib.experiments.segmentation import (
+    beyond_runs,
+    full_supervision_runs,
+    network_runs,
+    our_runs,
+    plus_runs,
+    system_runs,
+)
 from wsss_lib.training.together import Together, launch
 from wsss_lib.vocabulary import SettingsError
 
@@ -27,18 +34,18 @@ def _clustering(stages: Stages) -> None:
 
 
 def _segmentation(stages: Stages) -> None:
-    for run in [*our_runs(stages), *network_runs(stages)]:
+    for run in [*our_runs(stages), *plus_runs(stages), *network_runs(stages)]:
         run.artefact()
 
 
 def _systems(stages: Stages) -> None:
-    for run in [*system_runs(stages), *full_supervision_runs(stages)]:
+    for run in [*system_runs(stages), *full_supervision_runs(stages), *beyond_runs(stages)]:
         run.artefact()
 
 
 def _batch_sizes(role: Role) -> dict[str, set[int]]:
     """Pictures or regions in a batch of everything that is trained, by the names of ``MAKERS``."""
-    networks = [role.segmentation, *role.networks.values()]
+    networks = [role.segmentation, *role.networks.values(), *(each.network for each in role.beyond.values())]
     compared = [getattr(config, "training", None) for config in role.systems.values()]
     return {
         "classifier": {role.classifier.training.batch_size},

@@ -27,12 +27,14 @@ def status_lines(places: Places, folder: Path = NOTEBOOKS) -> Iterator[str]:
 
 
 def newest_model(places: Places) -> Path:
-    """Folder of our own network that the profile trained last on its main role; ``SettingsError`` when there is none.
+    """Folder of the network of its own method that the profile trained last on its main role.
 
-    The other networks of Table 9, and those of other roles, are of the same stage but not meant.
+    The other networks of Table 9, and those of other roles, are of the same stage but not meant. ``SettingsError`` when
+    there is none.
     """
     main = load_profile(places.profile).main
-    wanted = {"dataset": main.dataset, "config": plain(main.segmentation)}
+    config = main.beyond[main.plus].network if main.plus else main.segmentation
+    wanted = {"dataset": main.dataset, "config": plain(config)}
     models = [
         artefact
         for artefact in Store(places.store).contents(MODEL_STAGE)

@@ -14,7 +14,7 @@ from wsss_lib.experiments.code import LIBRARIES
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.inputs import SPLITS
 from wsss_lib.experiments.names import check_name
-from wsss_lib.experiments.segmentation import our_runs
+from wsss_lib.experiments.segmentation import our_runs, plus_runs
 from wsss_lib.experiments.shared import MAKERS
 from wsss_lib.experiments.store import Artefact, Wanted
 
@@ -71,7 +71,7 @@ def stages_of(experiment: Experiment) -> list[Stage]:
         for stages in experiment.roles.values():
             for make in MAKERS.values():
                 make(stages)
-            for run in our_runs(stages):
+            for run in [*our_runs(stages), *plus_runs(stages)]:
                 for split in SPLITS:
                     run.predictions(split)
     once = {each.artefact.key: each for each in asked}

@@ -8,7 +8,7 @@ played_by   what plays the role, for example ``"toy streets, 19 classes"``
 split       ``"train"``, ``"val"`` or ``"test"``
 system      ``"ours"``, a baseline (``"psa"``), or a reference row (``"constant: road"``)
 stage       ``"seeds_whole"``, ``"seeds_patch"``, ``"seeds"`` (those that clustering starts from), ``"round_1"`` ..
-            ``"round_3"``, ``"segmentation"``, ``"reference"``
+            ``"round_3"``, ``"labels"``, ``"segmentation"``, ``"ablation"``, ``"reference"``
 variant     ``"default"`` (with centre loss), ``"no_center_loss"``, another named variant, ``""`` if not applicable
 network     segmentation network (``"deeplab_largefov"``), or ``""``
 seed        int, -1 where nothing is random

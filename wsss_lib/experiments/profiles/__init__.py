@@ -13,12 +13,15 @@ The literal rules are kept as the variant ``paper_rules``, and every run measure
    quarters, round 3 from all (class-balanced self-training), instead of fixed sparse seeds;
 4. a region's feature is the mean over its pixels, not masked RoI pooling;
 5. regions are drawn with a chance of (class frequency)^-1/2, not equally per class.
+
+``smoke-plus``, ``toy-plus`` and ``camvid-plus`` hold what goes beyond the paper (``plus``), beside its method.
 """
 
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.profiles.camvid import CAMVID
 from wsss_lib.experiments.profiles.paper import PAPER, PAPER_DRY
-from wsss_lib.experiments.profiles.schema import Profile, Role, Source, Variant
+from wsss_lib.experiments.profiles.plus import with_plus
+from wsss_lib.experiments.profiles.schema import TRUTH, Profile, Role, Source, Variant
 from wsss_lib.experiments.profiles.toy import SMOKE, TOY
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "PROFILES",
     "SMOKE",
     "TOY",
+    "TRUTH",
     "Profile",
     "Role",
     "Source",
@@ -35,7 +39,11 @@ __all__ = [
     "load_profile",
 ]
 
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in (SMOKE, TOY, CAMVID, PAPER, PAPER_DRY)}
+_PAPER_METHOD = (SMOKE, TOY, CAMVID, PAPER, PAPER_DRY)
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile for profile in (*_PAPER_METHOD, *map(with_plus, (SMOKE, TOY, CAMVID)))
+}
 
 
 def load_profile(name: str) -> Profile:

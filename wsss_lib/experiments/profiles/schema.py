@@ -11,6 +11,7 @@ from wsss_lib.clustering.seeds import SeedConfig
 from wsss_lib.data.folder import OwnFolders
 from wsss_lib.localization.patches import Heat, LocalizationConfig
 from wsss_lib.regions.superpixels import SuperpixelConfig
+from wsss_lib.segmentation.self_training import SelfTrainingConfig
 from wsss_lib.segmentation.training import SegmentationConfig
 from wsss_lib.vocabulary import SettingsError
 
@@ -19,6 +20,9 @@ Dataset = Literal["cityscapes", "camvid", "voc", "own"]
 """The paper's data sets, and one's own pictures, which play none of them."""
 
 Where = Literal["whole", "patches", "dense"]
+
+TRUTH = "truth"
+"""In place of a variant's name: the true label maps, for a reference row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,24 @@ class Variant:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Beyond:
+    """A segmentation network that goes beyond the paper, an ablation of it, or its ceiling.
+
+    The first generation of ``network`` learns from the last round of the variant ``labels``, or from ``TRUTH``; every
+    further one starts anew and learns from what the generation before says of the training pictures.
+    """
+
+    labels: str
+    network: SegmentationConfig
+    generations: int = 1
+    self_training: SelfTrainingConfig = field(default_factory=SelfTrainingConfig)
+
+    def __post_init__(self) -> None:
+        if self.generations < 1:
+            raise SettingsError(f"generations must be at least 1, not {self.generations}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Role:
     """One of the paper's data sets, who plays it here, and the settings of every stage on it.
 
@@ -67,7 +89,8 @@ class Role:
     ``networks`` are the other segmentation networks of Table 9, by the paper's names, trained on the same labels;
     ``systems`` are the systems that the paper compares with, by their names in ``baselines``, with their own settings;
     they train the network of ``compared``, by default that of ``segmentation``. Both are run with the seeds of
-    ``compared_seeds``.
+    ``compared_seeds``. ``beyond`` holds what goes beyond the paper by name, the method itself first, then what it is
+    compared with; all of them are run with ``segmentation_seeds``.
     """
 
     dataset: Dataset
@@ -88,6 +111,7 @@ class Role:
     systems: Mapping[str, Any] = field(default_factory=dict)
     compared: SegmentationConfig | None = None
     compared_seeds: tuple[int, ...] = (0,)
+    beyond: Mapping[str, Beyond] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if next(iter(self.variants), None) != "default":
@@ -96,6 +120,14 @@ class Role:
             raise SettingsError(f"role {self.dataset} takes seeds from dense maps but has no dense localisation")
         if not set(self.segmentation_seeds) <= set(self.clustering_seeds) or not self.clustering_seeds:
             raise SettingsError(f"segmentation_seeds of role {self.dataset} must be among its clustering_seeds")
+        for name, each in self.beyond.items():
+            if each.labels not in (TRUTH, *self.variants):
+                raise SettingsError(f"{name} of role {self.dataset} learns from {each.labels!r}, which is no variant")
+
+    @property
+    def plus(self) -> str:
+        """The name of the method that goes beyond the paper; ``""`` in a role that follows it."""
+        return next(iter(self.beyond), "")
 
     @property
     def classifier_seeds(self) -> tuple[int, ...]:

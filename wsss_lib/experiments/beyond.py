@@ -1,0 +1,126 @@
+"""What the notebooks show of what goes beyond the paper: every part on and off, and class by class beside the ceiling.
+
+Both tables are also written as CSV and Markdown. Means over seeds with their sample standard deviation.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from wsss_lib.data.disk import write_whole
+from wsss_lib.data.pictures import read_label_map
+from wsss_lib.experiments.measure import round_scores
+from wsss_lib.experiments.pipeline import Stages
+from wsss_lib.experiments.profiles import TRUTH
+from wsss_lib.experiments.segmentation import OURS, Segmentation, beyond_runs, our_runs
+from wsss_lib.reporting.rendering import markdown_table, with_spread
+
+PAPER = "the paper's method"
+"""What the tables call our own network on the paper's labels."""
+
+
+def parts(stages: Stages, scores: pd.DataFrame) -> pd.DataFrame:
+    """A row for the paper's method and for each of what goes beyond it, as far as it is in ``scores``.
+
+    mIoU of the labels that the network learnt from (train) and of the network (train, val), percent; and, without any
+    label, how many percent of the pixels of the test pictures networks of different seeds agree on. Also written as
+    ``beyond.csv`` and ``.md``.
+    """
+    scores = pd.concat([scores, round_scores(stages)], ignore_index=True)
+    rows = [_row(stages, scores, OURS), *(_row(stages, scores, name) for name in stages.role.beyond)]
+    numbers = pd.DataFrame([row for row in rows if row])
+    shown = pd.DataFrame({"method": numbers["method"]})
+    for column in [name for name in numbers.columns if f"{name}, std" in numbers]:
+        pairs = numbers[[column, f"{column}, std"]].to_numpy()
+        shown[column] = [with_spread(mean, std) for mean, std in pairs]
+    shown["seeds agree on test, %"] = [with_spread(value, float("nan")) for value in numbers["seeds agree on test, %"]]
+    _write(stages, "beyond", numbers, shown)
+    return shown
+
+
+def classes(stages: Stages, scores: pd.DataFrame, split: str = "val") -> pd.DataFrame:
+    """IoU of every class on a split: the paper's method, what goes beyond it, and the ceilings; and the gain.
+
+    Also written as ``beyond_classes.csv`` and ``.md``.
+    """
+    role = stages.role
+    ceilings = [name for name, each in role.beyond.items() if each.labels == TRUTH]
+    found = {PAPER: OURS, role.plus: role.plus, **{name: name for name in ceilings}}
+    numbers = pd.DataFrame({"class": [*stages.label_space.classes, "mean"]})
+    shown = numbers.copy()
+    for title, system in found.items():
+        rows = _of(scores, stages, system, split)
+        per_seed = rows.loc[rows["metric"] == "iou"].pivot_table(index="target", columns="seed", values="value")
+        if per_seed.empty:
+            continue
+        per_seed = per_seed.reindex(list(stages.label_space.classes))
+        values = np.vstack([per_seed.to_numpy(), per_seed.mean().to_numpy()])
+        numbers[title] = values.mean(1)
+        shown[title] = [with_spread(row.mean(), _std(row)) for row in values]
+    if {PAPER, role.plus} <= set(numbers.columns):
+        numbers["gain"] = numbers[role.plus] - numbers[PAPER]
+        shown["gain"] = ["–" if np.isnan(value) else f"{value:+.1f}" for value in numbers["gain"]]  # noqa: RUF001
+    _write(stages, "beyond_classes", numbers, shown)
+    return shown
+
+
+def agreement(runs: Sequence[Segmentation], split: str = "test") -> float:
+    """Percent of a split's pixels on which two networks agree, mean over all pairs; ``nan`` for a single one.
+
+    It asks for no label: networks that differ by chance alone and disagree have not settled what a pixel is.
+    """
+    names = runs[0].stages.scenes(split).names if runs else ()
+    space = runs[0].stages.label_space if runs else None
+    folders = [run.predictions(split).folder for run in runs]
+    shares = []
+    for one, other in combinations(folders, 2):
+        for name in names:
+            assert space is not None
+            first, second = (read_label_map(folder / f"{name}.png", space) for folder in (one, other))
+            shares.append(np.mean(first == second))
+    return float(100 * np.mean(shares)) if shares else float("nan")
+
+
+def _row(stages: Stages, scores: pd.DataFrame, system: str) -> dict[str, object]:
+    """Numbers of one method; empty if it was not measured."""
+    network = _of(scores, stages, system, "train")
+    if network.empty:
+        return {}
+    row: dict[str, object] = {"method": PAPER if system == OURS else system}
+    row |= _miou("labels, train", _labels(scores, stages, system))
+    row |= _miou("network, train", network) | _miou("network, val", _of(scores, stages, system, "val"))
+    runs = our_runs(stages) if system == OURS else [run for run in beyond_runs(stages) if run.system == system]
+    return row | {"seeds agree on test, %": agreement(runs)}
+
+
+def _miou(title: str, rows: pd.DataFrame) -> dict[str, float]:
+    values = rows.loc[rows["metric"] == "miou_class", "value"].to_numpy(dtype=float)
+    return {title: values.mean() if len(values) else float("nan"), f"{title}, std": _std(values)}
+
+
+def _of(scores: pd.DataFrame, stages: Stages, system: str, split: str) -> pd.DataFrame:
+    """Scores of a network on a split, whether it learnt from tags or is a ceiling."""
+    rows = scores.loc[(scores["dataset"] == stages.role.dataset) & (scores["split"] == split)]
+    return rows.loc[(rows["system"] == system) & rows["stage"].isin(["segmentation", "ablation", "reference"])]
+
+
+def _labels(scores: pd.DataFrame, stages: Stages, system: str) -> pd.DataFrame:
+    """Scores of the labels that a network learnt from: the last round's for the paper's method."""
+    rounds = stages.role.variants["default"].clustering.rounds
+    stage, variant = (f"round_{rounds}", "default") if system == OURS else ("labels", "")
+    rows = scores.loc[(scores["dataset"] == stages.role.dataset) & (scores["system"] == system)]
+    seeds = list(stages.role.segmentation_seeds)
+    return rows.loc[(rows["stage"] == stage) & (rows["variant"] == variant) & rows["seed"].isin(seeds)]
+
+
+def _std(values: np.ndarray) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+
+def _write(stages: Stages, name: str, numbers: pd.DataFrame, shown: pd.DataFrame) -> None:
+    folder = stages.experiment.places.tables
+    text = numbers.to_csv(index=False, float_format="%.2f", lineterminator="\n")
+    write_whole(folder / f"{name}.csv", text.encode())
+    write_whole(folder / f"{name}.md", (markdown_table(shown.astype(str)) + "\n").encode())
