@@ -128,6 +128,16 @@ def test_settings_are_passed_on(clone: Path):
     assert steps.splitlines()[-1].endswith('reproduce --profile camvid --data "my data" --weights "w"')
 
 
+def test_the_method_beyond_the_paper_is_a_profile_of_its_own_without_its_ablations(clone: Path):
+    steps = make(clone, "--dry-run", "reproduce", "PROFILE=camvid", "METHOD=plus").stdout
+    assert steps.splitlines()[-1].endswith("reproduce --profile camvid-plus --systems none")
+    steps = make(clone, "--dry-run", "reproduce", "METHOD=plus", "SYSTEMS=all").stdout
+    assert steps.splitlines()[-1].endswith("reproduce --profile toy-plus --systems all")
+    wrong = make(clone, "--dry-run", "reproduce", "METHOD=minus")
+    assert wrong.returncode != 0
+    assert "METHOD is paper or plus, not minus" in wrong.stderr
+
+
 def test_python_that_does_not_fit_is_named(clone: Path):
     answer = make(clone, "reproduce", "PYTHON=false")
     assert answer.returncode != 0

@@ -31,6 +31,7 @@ def learner(dataset: str = "camvid", accuracies: tuple[list[float], ...] = ([80.
             learns_from="tags" if dataset == "voc" else "simple",
             classifier_seeds=tuple(range(len(accuracies))),
             source=SimpleNamespace(reader="toy_streets"),
+            plus="",
         ),
         pictures=SimpleNamespace(classes=("car", "traffic_light"), shows=shows),
         classifier_training=lambda seed: {"accuracy": accuracies[seed]},

@@ -32,6 +32,14 @@ def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     assert (places.data, places.build) == (tmp_path / "data", tmp_path / "out")
 
 
+def test_beyond_the_paper_shares_all_but_what_readers_see(tmp_path: Path):
+    paper, plus = (Places(profile=name, build=tmp_path) for name in ("camvid", "camvid-plus"))
+    assert (plus.folder, plus.store, plus.predictions) == (paper.folder, paper.store, paper.predictions)
+    assert plus.tables == paper.folder / "tables-plus"
+    assert plus.figures == paper.folder / "figures-plus"
+    assert plus.notebooks == paper.folder / "notebooks-plus"
+
+
 def test_input_folder_that_is_not_there(tmp_path: Path):
     with pytest.raises(DataError, match=r"weights folder .*nowhere is not there; pass --weights"):
         Places(weights=tmp_path / "nowhere")

@@ -8,7 +8,18 @@ import torch
 from wsss_lib.baselines.registry import SYSTEMS
 from wsss_lib.classification.backbones import BACKBONES
 from wsss_lib.data.label_spaces import LABEL_SPACES
-from wsss_lib.experiments.profiles import CAMVID, PAPER, PAPER_DRY, PROFILES, SMOKE, TOY, Profile, Role, load_profile
+from wsss_lib.experiments.profiles import (
+    CAMVID,
+    PAPER,
+    PAPER_DRY,
+    PROFILES,
+    SMOKE,
+    TOY,
+    TRUTH,
+    Profile,
+    Role,
+    load_profile,
+)
 from wsss_lib.experiments.store import plain
 from wsss_lib.localization.patches import fitting_size
 from wsss_lib.segmentation.networks import NETWORKS
@@ -23,11 +34,12 @@ def outline(builder, *arguments):
         return builder(*arguments)
 
 
-# ------------------------------------------------------------------------------------------------------ known answers
+# -------------------------------------------------------------------------------------------------------- known answers
 
 
 def test_the_profiles_by_name():
-    assert set(PROFILES) == {"smoke", "toy", "camvid", "paper", "paper-dry"}
+    paper = {"smoke", "toy", "camvid", "paper", "paper-dry"}
+    assert set(PROFILES) == paper | {"smoke-plus", "toy-plus", "camvid-plus"}
     assert all(load_profile(name).name == name for name in PROFILES)
 
 
@@ -36,15 +48,15 @@ def test_what_plays_the_papers_data_sets():
     assert TOY.main.dataset == "cityscapes"
     assert list(PAPER.roles) == list(PAPER_DRY.roles) == ["cityscapes", "camvid", "voc"]
     assert PROFILES["camvid"].main.dataset == "camvid"
-    assert [name for name, profile in PROFILES.items() if not profile.needs_data] == ["smoke", "toy", "paper-dry"]
+    without = ["smoke", "toy", "paper-dry", "smoke-plus", "toy-plus"]
+    assert [name for name, profile in PROFILES.items() if not profile.needs_data] == without
 
 
 def test_the_papers_numbers():
     """Grids 4 x 3 on CamVid and 4 x 2 on Cityscapes, three rounds, a weight of 0.001, three seeds of the toy."""
     for profile in (TOY, PAPER):
         assert (profile.roles["cityscapes"].patches.columns, profile.roles["cityscapes"].patches.rows) == (4, 2)
-    for profile in PROFILES.values():
-        camvid = profile.roles["camvid"]
+    for camvid in [profile.roles["camvid"] for profile in PROFILES.values() if "camvid" in profile.roles]:
         assert (camvid.patches.columns, camvid.patches.rows) == (4, 3)
         assert (camvid.variants["default"].clustering.rounds, camvid.whole.columns) == (3, 1)
         assert camvid.variants["default"].clustering.center_weight == 0.001
@@ -74,7 +86,7 @@ def test_the_rehearsal_is_the_paper_but_for_its_steps():
         assert {config.weights for config in (role.classifier, role.segmentation, *role.networks.values())} == {"none"}
 
 
-# ------------------------------------------------------------------------------------------------- settings that fit
+# ---------------------------------------------------------------------------------------------------- settings that fit
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -108,7 +120,7 @@ def test_layers_exist_and_label_spaces_are_known(role: Role):
 @pytest.mark.parametrize("role", ROLES)
 def test_the_ablation_differs_in_the_centre_loss_alone(role: Role):
     if "no_center_loss" not in role.variants:
-        assert role.dataset == "voc"
+        assert role.dataset == "voc" or role.plus
         return
     default, without = role.variants["default"], role.variants["no_center_loss"]
     assert without.clustering.center_weight == 0 < default.clustering.center_weight
@@ -132,7 +144,7 @@ def test_every_setting_can_be_a_key_of_the_store(role: Role):
         assert plain(config)["type"] == type(config).__name__
 
 
-# ---------------------------------------------------------------------------------------------------------- bad input
+# ------------------------------------------------------------------------------------------------------------ bad input
 
 
 @pytest.mark.parametrize(("name", "nearest"), [("camvit", "camvid"), ("Toy", "toy"), ("papers", "paper")])
@@ -142,7 +154,7 @@ def test_an_unknown_profile_is_answered_with_the_nearest(name, nearest):
 
 
 def test_a_name_like_no_other_is_answered_with_all():
-    with pytest.raises(SettingsError, match=r"\(known: camvid, paper, paper-dry, smoke, toy\)"):
+    with pytest.raises(SettingsError, match=r"\(known: camvid, camvid-plus, paper, .*, toy-plus\)"):
         load_profile("zzz")
 
 
@@ -184,3 +196,44 @@ def test_settings_of_systems_are_of_registered_ones(role: Role):
     assert set(role.systems) <= set(SYSTEMS)
     for config in role.systems.values():
         plain(config)  # a key of the store can be made of it
+
+
+# ----------------------------------------------------------------------------------------------------- beyond the paper
+
+
+@pytest.mark.parametrize("profile", [SMOKE, TOY, CAMVID], ids=lambda profile: profile.name)
+def test_beyond_the_paper_its_method_stays_as_it_is(profile: Profile):
+    """So that both are compared under the same settings, and stages that both have are made once."""
+    plus, main = load_profile(f"{profile.name}-plus"), profile.main
+    assert list(plus.roles) == [main.dataset]
+    role = plus.main
+    assert role.variants["default"] == main.variants["default"]
+    for name in ("source", "classifier", "superpixels", "dense", "segmentation", "clustering_seeds"):
+        assert getattr(role, name) == getattr(main, name)
+    assert dict(role.systems) == dict(role.networks) == {}
+    assert profile.main.plus == ""
+
+
+def test_every_part_of_plus_is_taken_out_once():
+    role = load_profile("camvid-plus").main
+    plus, paper = role.variants["plus"], role.variants["default"]
+    assert replace(plus, features=paper.features) == role.variants["plus_without_geometry"]
+    assert replace(plus, clustering=paper.clustering) == role.variants["plus_balanced"]
+    assert (plus.features.geometry_copies, plus.clustering.balance) == (8, 0.0)
+    beyond = role.beyond
+    one = replace(beyond["plus"], generations=1)
+    assert beyond["plus, one generation"] == one
+    assert beyond["plus, one generation, coarse network"] == replace(one, network=role.segmentation)
+    assert beyond["plus, one generation, without geometry"] == replace(one, labels="plus_without_geometry")
+    assert beyond["plus, one generation, balanced"] == replace(one, labels="plus_balanced")
+    assert beyond["paper's labels, fine network"] == replace(one, labels="default")
+    assert beyond["full supervision, fine network"] == replace(one, labels=TRUTH)
+    assert len(role.segmentation_seeds) == 3
+
+
+def test_labels_that_no_variant_makes_are_refused():
+    role = load_profile("camvid-plus").main
+    with pytest.raises(SettingsError, match="learns from 'minus', which is no variant"):
+        replace(role, beyond={"plus": replace(role.beyond["plus"], labels="minus")})
+    with pytest.raises(SettingsError, match="generations must be at least 1"):
+        replace(role.beyond["plus"], generations=0)

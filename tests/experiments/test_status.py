@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -7,7 +8,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from wsss_lib.experiments.freshness import Status, notebook_stamp
 from wsss_lib.experiments.lock import lock
 from wsss_lib.experiments.places import Places
-from wsss_lib.experiments.profiles import TOY
+from wsss_lib.experiments.profiles import TOY, load_profile
 from wsss_lib.experiments.status import newest_model, status_lines
 from wsss_lib.experiments.store import Store
 from wsss_lib.vocabulary import SettingsError
@@ -52,3 +53,16 @@ def test_newest_model(places: Places):
     for other in ({"config": TOY.main.networks["fcn"]}, {"dataset": "voc"}):  # trained later, but not ours on streets
         store.artefact("segmentation", params={**main, **other, "seed": 0}, inputs={}, make=lambda _: None)
     assert newest_model(places) == last.folder
+
+
+def test_newest_model_beyond_the_paper_has_learnt_from_labels_of_its_own(places: Places):
+    """Neither the paper's network nor one of a single generation, though it was trained later."""
+    store, beyond = Store(places.store, report=lambda _: None), replace(places, profile="toy-plus")
+    role = load_profile("toy-plus").main
+    own = store.artefact("own_labels", params={}, inputs={}, make=lambda _: None)
+    params = {"dataset": role.dataset, "config": role.beyond[role.plus].network, "seed": 0}
+    wanted = store.artefact("segmentation", params=params, inputs={"labels": own}, make=lambda _: None)
+    store.artefact("segmentation", params=params, inputs={"labels": "a clustering"}, make=lambda _: None)
+    paper = {**params, "config": role.segmentation}
+    store.artefact("segmentation", params=paper, inputs={"labels": own}, make=lambda _: None)
+    assert newest_model(beyond) == wanted.folder

@@ -196,6 +196,8 @@ def _networks(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estimate
     yield from _network(stages, "segmentation", role.segmentation, repeats, repeats, counts)
     for name, config in role.networks.items():
         yield from _network(stages, name, config, len(role.compared_seeds), len(role.compared_seeds), counts)
+    for name, each in role.beyond.items():  # one training each: earlier generations have rows of their own
+        yield from _network(stages, name, each.network, repeats, repeats, counts)
     if role.systems:
         config = role.compared or role.segmentation
         whole = replace(config, crop_size=config.input_size, scale_range=(1.0, 1.0))

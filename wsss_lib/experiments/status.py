@@ -35,11 +35,11 @@ def newest_model(places: Places) -> Path:
     main = load_profile(places.profile).main
     config = main.beyond[main.plus].network if main.plus else main.segmentation
     wanted = {"dataset": main.dataset, "config": plain(config)}
-    models = [
-        artefact
-        for artefact in Store(places.store).contents(MODEL_STAGE)
-        if wanted.items() <= artefact.record["params"].items()
-    ]
+    store = Store(places.store)
+    models = [each for each in store.contents(MODEL_STAGE) if wanted.items() <= each.record["params"].items()]
+    if main.plus:  # its ablations of one generation have the same settings
+        own = {artefact.key for artefact in store.contents("own_labels")}
+        models = [model for model in models if model.record["inputs"].get("labels") in own]
     if not models:
         raise SettingsError(
             f"profile {places.profile} has no trained network in {places.store}; run"
