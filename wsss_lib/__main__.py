@@ -118,17 +118,27 @@ def plan(profile: tyro.conf.Positional[str], data: AnyPath | None = None, build:
 
 
 @app.command
-def make(stages: tyro.conf.Positional[tuple[str, ...]], where: Settings = Where(), processes: int = 1) -> int:
-    """Make stages with several processes that train together, one for each GPU; notebooks then find them.
+def make(
+    stages: tyro.conf.Positional[tuple[str, ...]], where: Settings = Where(), processes: int = 1, at_once: int = 1
+) -> int:
+    """Make stages with several processes; notebooks then find them.
 
     Args:
-        stages: classifier, clustering, segmentation or systems; what they need is made as well.
+        stages: classifier, clustering, segmentation, systems or predictions; what they need is made as well.
         where: Which sizes, and where things are.
-        processes: How many; those of torchrun, over several machines, if it started this command.
+        processes: How many train one network together, one for each GPU; those of torchrun, over several machines, if
+            it started this command.
+        at_once: How many stages are made at the same time, each by a process of its own, on one GPU or processor.
     """
+    from wsss_lib.experiments.at_once import make_at_once
     from wsss_lib.experiments.shared import make_together
 
-    make_together(stages, where.places(), processes=processes)
+    if at_once != 1 and processes != 1:
+        raise SettingsError("pass --processes or --at-once, not both: processes train together, or each for itself")
+    if at_once != 1:
+        make_at_once(stages, where.places(), processes=at_once)
+    else:
+        make_together(stages, where.places(), processes=processes)
     return 0
 
 

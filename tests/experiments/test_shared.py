@@ -7,9 +7,10 @@ import pytest
 
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.files import load_json
+from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import PAPER
-from wsss_lib.experiments.shared import MAKERS, make_together
+from wsss_lib.experiments.shared import make_together
 from wsss_lib.vocabulary import SettingsError
 
 
@@ -51,4 +52,4 @@ def test_batches_that_cannot_be_divided_are_refused_before_anything_starts(tmp_p
 
 
 def test_the_names_are_in_the_order_of_the_method():
-    assert list(MAKERS) == ["classifier", "clustering", "segmentation", "systems"]
+    assert list(MAKERS) == ["classifier", "clustering", "segmentation", "systems", "predictions"]

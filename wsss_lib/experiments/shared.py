@@ -3,44 +3,15 @@
 Notebooks run in one process; what was made here they find in the store.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from wsss_lib.experiments.experiment import Experiment
+from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.names import check_name
-from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Profile, Role
-from wsss_lib.experiments.segmentation import (
-    beyond_runs,
-    full_supervision_runs,
-    network_runs,
-    our_runs,
-    plus_runs,
-    system_runs,
-)
 from wsss_lib.training.together import Together, launch
 from wsss_lib.vocabulary import SettingsError
-
-
-def _classifier(stages: Stages) -> None:
-    for seed in stages.role.classifier_seeds:
-        stages.classifier_artefact(seed)
-
-
-def _clustering(stages: Stages) -> None:
-    for variant in stages.role.variants:
-        for seed in stages.variant_seeds(variant):
-            stages.clustering_artefact(variant, seed)
-
-
-def _segmentation(stages: Stages) -> None:
-    for run in [*our_runs(stages), *plus_runs(stages), *network_runs(stages)]:
-        run.artefact()
-
-
-def _systems(stages: Stages) -> None:
-    for run in [*system_runs(stages), *full_supervision_runs(stages), *beyond_runs(stages)]:
-        run.artefact()
 
 
 def _batch_sizes(role: Role) -> dict[str, set[int]]:
@@ -55,15 +26,6 @@ def _batch_sizes(role: Role) -> dict[str, set[int]]:
     }
 
 
-MAKERS: dict[str, Callable[[Stages], None]] = {
-    "classifier": _classifier,
-    "clustering": _clustering,
-    "segmentation": _segmentation,
-    "systems": _systems,
-}
-"""What can be made by name, in the order of the method; each makes what it needs as well."""
-
-
 def make_together(names: Sequence[str], places: Places, *, processes: int, profile: Profile | None = None) -> None:
     """Make stages of every role with ``processes`` processes. ``profile``: one that has no name in the list.
 
@@ -74,7 +36,7 @@ def make_together(names: Sequence[str], places: Places, *, processes: int, profi
         check_name("stage", name, MAKERS)
     roles = Experiment(places, profile=profile, report=lambda _: None).profile.roles
     trained = list(MAKERS)[: 1 + max((list(MAKERS).index(name) for name in names), default=-1)]
-    sizes = {size for role in roles.values() for name in trained for size in _batch_sizes(role)[name]}
+    sizes = {size for role in roles.values() for name in trained for size in _batch_sizes(role).get(name, ())}
     if uneven := sorted(size for size in sizes if processes > 0 and size % processes):
         raise SettingsError(
             f"{processes} processes cannot divide batches of {', '.join(map(str, uneven))} between them; use another"
@@ -87,4 +49,5 @@ def _make(together: Together, names: tuple[str, ...], places: Places, profile: P
     experiment = Experiment(places, profile=profile, together=together)
     for name in names:
         for stages in experiment.roles.values():
-            MAKERS[name](stages)
+            for task in MAKERS[name](stages):
+                task()

@@ -12,10 +12,8 @@ from typing import Any, Literal
 
 from wsss_lib.experiments.code import LIBRARIES
 from wsss_lib.experiments.experiment import Experiment
-from wsss_lib.experiments.inputs import SPLITS
+from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.names import check_name
-from wsss_lib.experiments.segmentation import our_runs, plus_runs
-from wsss_lib.experiments.shared import MAKERS
 from wsss_lib.experiments.store import Artefact, Wanted
 
 State = Literal["fresh", "stale", "missing"]
@@ -69,11 +67,9 @@ def stages_of(experiment: Experiment) -> list[Stage]:
     """Every artefact that a run asks for, up to its predictions, in the order of the method, each once."""
     with experiment.store.asking() as asked:
         for stages in experiment.roles.values():
-            for make in MAKERS.values():
-                make(stages)
-            for run in [*our_runs(stages), *plus_runs(stages)]:
-                for split in SPLITS:
-                    run.predictions(split)
+            for tasks in MAKERS.values():
+                for task in tasks(stages):
+                    task()
     once = {each.artefact.key: each for each in asked}
     stored: dict[str, list[Artefact]] = {}
     for artefact in experiment.store.contents():

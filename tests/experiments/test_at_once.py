@@ -1,0 +1,61 @@
+"""Stages made beside each other: what one process finds afterwards, what fails, and what is refused."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from wsss_lib.experiments import at_once
+from wsss_lib.experiments.at_once import make_at_once
+from wsss_lib.experiments.experiment import Experiment
+from wsss_lib.experiments.files import load_json
+from wsss_lib.experiments.segmentation import Segmentation
+from wsss_lib.vocabulary import SettingsError, WsssError
+
+
+def test_what_processes_made_beside_each_other_is_what_one_would_have_made(open_tiny, finished: Experiment, tmp_path):
+    experiment = open_tiny(tmp_path)
+    make_at_once(["clustering", "predictions"], experiment.places, processes=2, profile=experiment.profile)
+    stages, alone = experiment.main, finished.main
+    with experiment.store.asking() as asked:
+        for variant in stages.role.variants:
+            stages.clustering_artefact(variant, 0)
+        predictions = [Segmentation(stages=stages).predictions(split) for split in ("train", "val", "test")]
+    assert all(each.artefact.complete for each in asked)
+    for mine, other in zip(stages.rounds(), alone.rounds(), strict=True):
+        np.testing.assert_array_equal(mine, other)
+    own, others = (load_json(Segmentation(stages=each).artefact().folder / "training.json") for each in (stages, alone))
+    assert own["losses"] == pytest.approx(others["losses"], rel=1e-4)
+    assert [len(list(each.folder.glob("*.png"))) for each in predictions] == [3, 2, 2]
+
+
+def test_what_fails_is_told_and_holds_up_nothing_else(open_tiny, tiny, tmp_path):
+    """The network's weights are not there; the rounds, which need none, are made all the same."""
+    role = replace(tiny, segmentation=replace(tiny.segmentation, weights="lost.safetensors"))
+    experiment = open_tiny(tmp_path, role=role)
+    with pytest.raises(WsssError, match=r"lost\.safetensors"):
+        make_at_once(["segmentation", "clustering"], experiment.places, processes=2, profile=experiment.profile)
+    with experiment.store.asking():
+        rounds = experiment.main.clustering_artefact("default", 0)
+    assert rounds.complete
+
+
+def test_processes_divide_the_cores_unless_the_user_has_said_how(monkeypatch):
+    monkeypatch.setattr(at_once, "physical_cores", lambda: 8)
+    for given, expected in ((None, "2"), ("3", "3")):
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        if given:
+            monkeypatch.setenv("OMP_NUM_THREADS", given)
+        with at_once._threads_each(4):
+            assert os.environ["OMP_NUM_THREADS"] == expected
+        assert os.environ.get("OMP_NUM_THREADS") == given
+
+
+def test_bad_arguments_are_refused_before_anything_starts(open_tiny, tmp_path):
+    places = open_tiny(tmp_path).places
+    with pytest.raises(SettingsError, match="no stage named 'predictoins'; did you mean 'predictions'"):
+        make_at_once(["predictoins"], places, processes=2)
+    with pytest.raises(SettingsError, match="must be at least 1, not 0"):
+        make_at_once(["predictions"], places, processes=0)
+    assert not places.store.exists()
