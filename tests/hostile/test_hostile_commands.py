@@ -58,6 +58,7 @@ OPTIONS: dict[str, tuple[Callable[[str], list[str]], tuple[str, ...]]] = {
     ),
     "make": (lambda value: ["make", value, *SMOKE], SHAPED),
     "make --processes": (lambda value: ["make", "classifier", *SMOKE, "--processes", value], NUMBERS),
+    "make --at-once": (lambda value: ["make", "classifier", *SMOKE, "--at-once", value], NUMBERS),
     "plan": (lambda value: ["plan", value], SHAPED),
     "plan --data": (lambda value: ["plan", "camvid", "--data", value], NO_FOLDERS),
     "status --profile": (lambda value: ["status", "--profile", value], SHAPED),

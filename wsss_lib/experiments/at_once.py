@@ -27,12 +27,15 @@ def make_at_once(names: Sequence[str], places: Places, *, processes: int, profil
 
     What fails with a clear error does not hold up the others; the first such error is raised when all are done. Unless
     ``OMP_NUM_THREADS`` says otherwise, the processes divide the cores between them. ``SettingsError`` for an unknown
-    name or fewer processes than one.
+    name, fewer processes than one, or more than there are cores (two always go).
     """
     for name in names:
         check_name("stage", name, MAKERS)
-    if processes < 1:
-        raise SettingsError(f"the number of stages at once must be at least 1, not {processes}")
+    most = max(2, os.cpu_count() or 1)
+    if not 1 <= processes <= most:
+        raise SettingsError(
+            f"the number of stages at once must be between 1 and {most} on this machine, not {processes}"
+        )
     roles = Experiment(places, profile=profile, report=None).roles
     tasks = [
         (name, dataset, number)
