@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from wsss_lib.classification.classifier import to_tensor
 from wsss_lib.segmentation.networks import predict_logits
 from wsss_lib.segmentation.predict import Segmenter
 from wsss_lib.training.report import SILENT, Report
@@ -77,9 +78,9 @@ def tagged_probability(
     absent = torch.from_numpy(~tags).to(compute.device)[:, None, None]
     for scale in config.scales:
         size = [max(1, round((side - 1) * scale / 16)) * 16 + 1 for side in segmenter.input_size]
-        pixels = torch.from_numpy(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)).permute(2, 0, 1)[None]
+        pixels = to_tensor([cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)])
         for mirrored in (False, True) if config.mirror else (False,):
-            view = compute.tensor((pixels.flip(3) if mirrored else pixels).float())
+            view = compute.tensor(pixels.flip(3) if mirrored else pixels)
             with compute.autocast():
                 logits = predict_logits(segmenter.network, view, image.shape[:2]).float()
             views.append((logits.flip(2) if mirrored else logits).masked_fill(absent, -torch.inf).softmax(0))
