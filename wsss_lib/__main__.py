@@ -39,7 +39,7 @@ class Where:
     """Which sizes, and where things are."""
 
     profile: str = "toy"
-    """Sizes and data: smoke, toy, camvid, paper, or paper-dry, its rehearsal; and toy-plus, camvid-plus, beyond the paper."""
+    """Sizes and data: smoke, toy, camvid, paper, or paper-dry, its rehearsal; camvid-plus, ... go beyond the paper."""
     data: AnyPath | None = None
     """Folder with the data sets; the toy profile draws its own."""
     weights: AnyPath | None = None
