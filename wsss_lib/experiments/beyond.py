@@ -71,16 +71,13 @@ def agreement(runs: Sequence[Segmentation], split: str = "test") -> float:
 
     It asks for no label: networks that differ by chance alone and disagree have not settled what a pixel is.
     """
-    names = runs[0].stages.scenes(split).names if runs else ()
-    space = runs[0].stages.label_space if runs else None
-    folders = [run.predictions(split).folder for run in runs]
-    shares = []
-    for one, other in combinations(folders, 2):
-        for name in names:
-            assert space is not None
-            first, second = (read_label_map(folder / f"{name}.png", space) for folder in (one, other))
-            shares.append(np.mean(first == second))
-    return float(100 * np.mean(shares)) if shares else float("nan")
+    if len(runs) < 2:
+        return float("nan")
+    stages, folders, shares = runs[0].stages, [run.predictions(split).folder for run in runs], []
+    for name in stages.scenes(split).names:
+        maps = [read_label_map(folder / f"{name}.png", stages.label_space) for folder in folders]
+        shares += [np.mean(one == other) for one, other in combinations(maps, 2)]
+    return float(100 * np.mean(shares))
 
 
 def _row(stages: Stages, scores: pd.DataFrame, system: str) -> dict[str, object]:

@@ -70,7 +70,6 @@ def full_size_rows(compute: Compute, steps: int = 200, repeats: int = 5) -> Iter
         yield f"{name}: not measured: needs a GPU"
         return
     training = replace(role.segmentation.training, steps=steps)
-    assert role.source.size is not None
     yield from feeding_rows(name, replace(role.segmentation, training=training), role.source.size, compute, repeats)
 
 
