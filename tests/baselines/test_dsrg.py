@@ -157,6 +157,28 @@ def test_both_unaries_of_the_field_are_offered(material):
     assert one.item() != pytest.approx(other.item(), rel=1e-2)
 
 
+def test_before_growing_only_the_seeds_are_imitated(material):
+    """A network that is sure of sky everywhere: once sky has flooded the picture, it is right nearly everywhere."""
+    cues = read_cues(material, [0], [False], (33, 33))
+    sure = torch.zeros(1, 3, 9, 9)
+    sure[:, 0] = 6.0
+    before, after = (dsrg_loss(sure, cues, None, CONFIG, growing=growing).item() for growing in (False, True))
+    assert after < 0.7 * before
+
+
+def test_a_share_of_the_steps_grows_nothing(material, settings, run, monkeypatch):
+    flags = []
+
+    def noted(*arguments, growing, **options):
+        flags.append(growing)
+        return dsrg_loss(*arguments, growing=growing, **options)
+
+    monkeypatch.setattr("wsss_lib.baselines.dsrg.dsrg_loss", noted)
+    settings = replace(settings, training=replace(settings.training, steps=4))
+    dsrg(material, settings, DsrgConfig(seeds_first=0.5, retrain=False), run)
+    assert flags == [False, False, True, True]
+
+
 @pytest.mark.parametrize("background", [None, 0])
 @pytest.mark.parametrize("unary", ["logits", "probability"])
 def test_one_step_against_the_gradient_lowers_the_loss(material, background, unary):
@@ -181,12 +203,14 @@ def test_training_lowers_the_loss(material, settings, run):
 
 @pytest.mark.parametrize("street", [lambda material: material, with_background])
 def test_the_whole_system(street, material, settings, run):
-    """Four steps grow, four learn from labels that hold tagged classes only."""
+    """One step learns from seeds, three grow, four learn from labels that hold tagged classes only."""
     said = []
     settings = replace(settings, training=replace(settings.training, steps=4))
     outcome = dsrg(street(material), settings, DsrgConfig(), replace(run, report=Report(said.append)))
     assert outcome.network_name == "aspp_small"
-    assert {name: len(losses) for name, losses in outcome.losses.items()} == {"growing": 4, "retraining": 4}
+    assert {name: len(losses) for name, losses in outcome.losses.items()} == {
+        "seeds": 1, "growing": 3, "retraining": 4
+    }  # fmt: skip
     assert outcome.labels is not None
     assert [each.shape for each in outcome.labels] == [(33, 33)] * 4
     for i, label_map in enumerate(outcome.labels):
@@ -196,8 +220,8 @@ def test_the_whole_system(street, material, settings, run):
     assert outcome.network(torch.full((1, 3, 33, 33), 100.0)).isfinite().all()
 
 
-def test_without_retraining_all_steps_grow(material, settings, run):
-    outcome = dsrg(material, settings, DsrgConfig(retrain=False, network="largefov_small"), run)
+def test_without_retraining_and_without_seeds_first_all_steps_grow(material, settings, run):
+    outcome = dsrg(material, settings, DsrgConfig(seeds_first=0, retrain=False, network="largefov_small"), run)
     assert outcome.network_name == "largefov_small"
     assert {name: len(losses) for name, losses in outcome.losses.items()} == {"growing": 3}
     assert outcome.labels is None
@@ -235,6 +259,8 @@ def test_a_killed_run_goes_on_where_it_was(material, settings, run, tmp_path):
         {"ratios": (2.0, 20.0)},
         {"crf_unary": "energy"},
         {"grid_stride": 0},
+        {"seeds_first": 1.0},
+        {"seeds_first": -0.1},
     ],
 )
 def test_impossible_settings_are_refused(wrong):

@@ -20,6 +20,12 @@ Choices, where the publication says nothing or its setting does not fit:
   a mean-field step on probabilities multiplies a deviation by up to 13 / C. That is 0.6 with VOC's 21 classes, so an
   undecided network grows nothing, but above 1 with the 11 of CamVid: the ten steps amplify chance, and with few classes
   growing starts from it (the 0.83 above is 0.29 with the published weights). SEC, where nothing grows, keeps them.
+- ``seeds_first``: the first quarter of the steps imitates the seeds and lets nothing grow (published: growing from the
+  first step, at a twentieth of our learning rate). Growing believes the network, and the network is new. On CamVid one
+  step makes the field sure of a single class, 35 % of the cells become 88 %, and the network learns what it just said:
+  after eight steps it gives every pixel one class, and its loss on the seeds themselves is three times the 2.4 of a
+  uniform guess. A quarter of the rate leads to the same. With seeds first that loss falls to 0.7 in 30 steps, and
+  growing starts from a network that knows the large classes.
 - The published field sends back (1 - Q) times the gradient; ours sends back nothing, as SEC's.
 - The field and its grid: see ``seed_losses``. It runs once per step, for growing and for the boundary loss.
 - Steps: those of ``settings`` for growing and again for retraining, each with the whole schedule (published: 8,000 of
@@ -77,7 +83,8 @@ class DsrgConfig:
 
     ``network``: empty for the published head on the backbone of ``settings.network``, or a name in ``NETWORKS``.
     ``crf``: distances in pixels of the network's input. ``grid_stride``: pixels per cell of the finest grid that the
-    losses are taken on. ``retrain``: whether the network learns on from the labels that growing led to.
+    losses are taken on. ``seeds_first``: the share of the steps before anything grows. ``retrain``: whether the network
+    learns on from the labels that growing led to.
     """
 
     network: str = ""
@@ -88,6 +95,7 @@ class DsrgConfig:
     crf: CrfConfig = PUBLISHED_CRF
     scale_crf: bool = True
     grid_stride: int = PUBLISHED_STRIDE
+    seeds_first: float = 0.25
     retrain: bool = True
 
     def __post_init__(self) -> None:
@@ -100,6 +108,8 @@ class DsrgConfig:
             raise SettingsError(f"ratios must be a positive number up to 1 and one from 1 on, not {self.ratios}")
         if self.crf_unary not in ("logits", "probability"):
             raise SettingsError(f"crf_unary must be logits or probability, not {self.crf_unary!r}")
+        if not 0 <= self.seeds_first < 1:
+            raise SettingsError(f"seeds_first must be a share from 0 up to but not 1, not {self.seeds_first}")
         check_grid_stride(self.grid_stride)
 
 
@@ -166,28 +176,41 @@ def for_classes(crf: CrfConfig, num_classes: int) -> CrfConfig:
 
 
 def dsrg_loss(
-    logits: Float[Tensor, "batch class r c"], cues: Cues, background: int | None, config: DsrgConfig
+    logits: Float[Tensor, "batch class r c"],
+    cues: Cues,
+    background: int | None,
+    config: DsrgConfig,
+    *,
+    growing: bool = True,
 ) -> Tensor:
-    """Balanced loss of the grown seeds plus boundary loss, weights 1."""
+    """Balanced loss of the grown seeds (or of the seeds, without ``growing``) plus boundary loss, weights 1."""
     grid = on_grid(logits, cues, config.grid_stride)
     q = floored_softmax(grid.logits)
     unary = -(grid.logits if config.crf_unary == "logits" else q)
     crf = for_classes(config.crf, q.shape[1]) if config.scale_crf else config.crf
     refined = smoothed(unary, grid.images, crf, grid.cell)
-    seeds = grow_batch(grid.seeds, refined, cues.tags, background, config)
+    seeds = grow_batch(grid.seeds, refined, cues.tags, background, config) if growing else grid.seeds
     return balanced_seed_loss(q, seeds, background) + constrain_loss(q, refined, config.ratios)
 
 
 def dsrg(material: Material, settings: SegmentationConfig, config: DsrgConfig, run: Run) -> Outcome:
-    """A network trained on growing seeds, then (``config.retrain``) on its own labels of the training pictures."""
+    """A network trained on seeds, on growing seeds, then (``config.retrain``) on its own labels of the pictures."""
     name = config.network or pyramid_of(settings.network)
     network = material.network(name)
     background = material.label_space.background
 
-    def loss(logits: Tensor, cues: Cues) -> Tensor:
-        return dsrg_loss(logits, cues, background, config)
+    def learn(name: str, steps: int) -> list[float]:
+        training = replace(settings, training=replace(settings.training, steps=steps))
 
-    losses = {"growing": train_on_cues(network, material, settings, loss, run, "dsrg_growing")}
+        def loss(logits: Tensor, cues: Cues) -> Tensor:
+            return dsrg_loss(logits, cues, background, config, growing=name == "growing")
+
+        return train_on_cues(network, material, training, loss, run, f"dsrg_{name}")
+
+    steps = settings.training.steps
+    early = int(config.seeds_first * steps)
+    losses = {"seeds": learn("seeds", early)} if early else {}
+    losses["growing"] = learn("growing", steps - early)
     if not config.retrain:
         return Outcome(network=network, network_name=name, losses=losses)
     labels = [
