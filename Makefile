@@ -8,6 +8,7 @@ DATA ?=
 WEIGHTS ?=
 BUILD ?=
 SYSTEMS ?= $(if $(filter plus,$(METHOD)),none)
+AT_ONCE ?=
 WORKERS ?= 2
 
 BIN := .venv/bin
@@ -24,8 +25,8 @@ $(if $(filter paper plus,$(METHOD)),,$(error METHOD is paper or plus, not $(METH
 help:  ## list the targets (this list)
 	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
 
-reproduce: $(INSTALLED)  ## every table and figure, then the verdict (PROFILE=toy, or camvid with DATA=dir WEIGHTS=dir; SYSTEMS=none for ours alone; METHOD=plus for what goes beyond)
-	$(WSSS) reproduce $(WHERE)$(if $(SYSTEMS), --systems $(SYSTEMS))
+reproduce: $(INSTALLED)  ## every table and figure, then the verdict (PROFILE=toy, or camvid with DATA=dir WEIGHTS=dir; SYSTEMS=none for ours alone; METHOD=plus for what goes beyond; AT_ONCE=1 to save memory)
+	$(WSSS) reproduce $(WHERE)$(if $(SYSTEMS), --systems $(SYSTEMS))$(if $(AT_ONCE), --at-once $(AT_ONCE))
 
 test: lint  ## lint, types, import contract, unit tests, and the notebooks at their smallest size
 	rm -rf build/test && OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive WSSS_PROFILE=smoke WSSS_BUILD="$(CURDIR)/build/test" $(BIN)/pytest -n $(WORKERS) --dist loadscope --nbval-lax --nbval-current-env tests notebooks

@@ -133,6 +133,8 @@ def test_the_method_beyond_the_paper_is_a_profile_of_its_own_without_its_ablatio
     assert steps.splitlines()[-1].endswith("reproduce --profile camvid-plus --systems none")
     steps = make(clone, "--dry-run", "reproduce", "METHOD=plus", "SYSTEMS=all").stdout
     assert steps.splitlines()[-1].endswith("reproduce --profile toy-plus --systems all")
+    steps = make(clone, "--dry-run", "reproduce", "AT_ONCE=1").stdout
+    assert steps.splitlines()[-1].endswith("reproduce --profile toy --at-once 1")
     wrong = make(clone, "--dry-run", "reproduce", "METHOD=minus")
     assert wrong.returncode != 0
     assert "METHOD is paper or plus, not minus" in wrong.stderr

@@ -32,17 +32,16 @@ def test_reproduce_passes_on_where(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(runner, "reproduce", called := Recorder())
     (tmp_path / "data").mkdir()
     where = ["--profile", "smoke", "--data", str(tmp_path / "data"), "--build", str(tmp_path / "build")]
-    assert main(["reproduce", *where, "--force", "--systems", "finished"]) == 0
+    assert main(["reproduce", *where, "--force", "--systems", "finished", "--at-once", "3"]) == 0
     places = Places(profile="smoke", data=tmp_path / "data", build=tmp_path / "build")
-    assert called.calls == [((places,), {"systems": "finished", "force": True})]
+    assert called.calls == [((places,), {"systems": "finished", "force": True, "at_once": 3})]
 
 
 def test_toy_and_the_build_folder_beside_the_notebooks_are_the_default(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(runner, "reproduce", called := Recorder())
     assert main(["reproduce"]) == 0
-    assert called.calls == [
-        ((Places(profile="toy", build=NOTEBOOKS.parent / "build"),), {"systems": None, "force": False})
-    ]
+    places = Places(profile="toy", build=NOTEBOOKS.parent / "build")
+    assert called.calls == [((places,), {"systems": None, "force": False, "at_once": None})]
 
 
 def test_run_reads_parameters(monkeypatch: pytest.MonkeyPatch):

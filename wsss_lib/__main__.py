@@ -60,18 +60,21 @@ Settings = Annotated[Where, tyro.conf.arg(name="")]
 
 
 @app.command
-def reproduce(where: Settings = Where(), force: bool = False, systems: str | None = None) -> int:
-    """Run all notebooks in order and print the verdict.
+def reproduce(
+    where: Settings = Where(), force: bool = False, systems: str | None = None, at_once: int | None = None
+) -> int:
+    """Make all stages, run all notebooks in order and print the verdict.
 
     Args:
         where: Which sizes, and where things are.
         force: Run also those notebooks whose results are fresh.
         systems: What to compare with: all (unless given), none, names with commas between, or finished: no other
             system is trained, those that are trained already are shown.
+        at_once: How many stages are made at the same time; unless given, two on a processor and one on a GPU.
     """
     from wsss_lib.experiments.runner import reproduce as run_all
 
-    run_all(where.places(), systems=systems, force=force)
+    run_all(where.places(), systems=systems, force=force, at_once=at_once)
     return 0
 
 

@@ -1,16 +1,21 @@
 """Stages made beside each other: what one process finds afterwards, what fails, and what is refused."""
 
 import os
+import signal
 from dataclasses import replace
+from multiprocessing import active_children
 
 import numpy as np
 import pytest
 import torch
 
+from wsss_lib.baselines.ccnn import CcnnConfig
+from wsss_lib.baselines.sec import SecConfig
 from wsss_lib.experiments import at_once
 from wsss_lib.experiments.at_once import make_at_once
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.files import load_json
+from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.vocabulary import SettingsError, WsssError
 
@@ -44,6 +49,48 @@ def test_what_fails_is_told_and_holds_up_nothing_else(open_tiny, tiny, tmp_path)
     with experiment.store.asking():
         rounds = experiment.main.clustering_artefact("default", 0)
     assert rounds.complete
+
+
+def test_a_process_that_dies_is_told_and_not_waited_for(open_tiny, tmp_path, monkeypatch):
+    """Killed by the system, as when memory runs out."""
+    experiment = open_tiny(tmp_path)
+    monkeypatch.setattr(at_once, "_do", signal.raise_signal)
+    with pytest.raises(WsssError, match=r"a process .* died, .* --at-once 1; finished stages are kept"):
+        at_once._made([signal.SIGKILL], 2, (experiment.places, "all", experiment.profile))
+
+
+def test_ctrl_c_leaves_no_process_behind(open_tiny, tmp_path, monkeypatch):
+    experiment = open_tiny(tmp_path)
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(at_once, "as_completed", interrupted)
+    before = set(active_children())
+    with pytest.raises(KeyboardInterrupt):
+        make_at_once(["predictions"], experiment.places, processes=2, profile=experiment.profile)
+    assert set(active_children()) == before
+
+
+def test_only_what_is_asked_for_is_made(open_tiny, tiny, tmp_path):
+    """Named systems, or none, leave out the others, other networks and full supervision, as the notebooks do."""
+    stages = open_tiny(tmp_path, role=replace(tiny, systems={"ccnn": CcnnConfig(), "sec": SecConfig()})).main
+    with stages.experiment.store.asking() as asked:
+        for wanted, systems in (("sec", {"sec"}), ("none", set()), ("all", {"ccnn", "sec"})):
+            asked.clear()
+            for maker in MAKERS.values():
+                for task in maker(stages, wanted):
+                    task()
+            params = [each.params for each in asked]
+            assert {each["system"] for each in params if "system" in each} == systems
+            assert any(each.artefact.stage == "full_supervision" for each in asked) is (wanted == "all")
+
+
+def test_one_stage_at_a_time_on_a_gpu_or_a_single_core(monkeypatch):
+    for gpu, cores, expected in ((False, 2, 2), (False, 16, 2), (False, 1, 1), (True, 16, 1)):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
+        monkeypatch.setattr(at_once, "physical_cores", lambda cores=cores: cores)
+        assert at_once.sensible_number() == expected
 
 
 def test_processes_divide_the_cores_unless_the_user_has_said_how(monkeypatch):

@@ -12,7 +12,9 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from wsss_lib.experiments import at_once
 from wsss_lib.experiments.freshness import Status
+from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.places import REPOSITORY, Places
 from wsss_lib.experiments.runner import NotebookError, cell_limit, reproduce, run_notebooks
 from wsss_lib.vocabulary import SettingsError
@@ -69,7 +71,7 @@ def test_runs_in_order_then_finds_everything_fresh_then_runs_what_changed(
     tmp_path: Path, places: Places, said: list[str]
 ):
     source = notebook(tmp_path, USES_STORE, parameters="rounds = 3")
-    reproduce(places, report=said.append, folder=tmp_path)
+    reproduce(places, at_once=1, report=said.append, folder=tmp_path)
 
     status = status_of(places)
     assert status.state == "done"
@@ -86,7 +88,7 @@ def test_runs_in_order_then_finds_everything_fresh_then_runs_what_changed(
 
     said.clear()
     start = time.perf_counter()
-    reproduce(places, report=said.append, folder=tmp_path)
+    reproduce(places, at_once=1, report=said.append, folder=tmp_path)
     assert "[1/1] 01_tiny: fresh, nothing to do" in said
     assert said[-1] == "\nrounds: 3"
     assert time.perf_counter() - start < 1  # no kernel was started
@@ -95,6 +97,25 @@ def test_runs_in_order_then_finds_everything_fresh_then_runs_what_changed(
     run_notebooks([source], places, parameters={"rounds": 2}, report=said.append)
     assert any("01_tiny: runs (changed since: parameters)" in line for line in said)
     assert (places.tables / "verdict.txt").read_text() == "rounds: 2"
+
+
+def test_stages_are_made_first_unless_every_notebook_is_fresh(
+    tmp_path: Path, places: Places, said: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Of finished systems nothing is left to make; with one process, or where one suits, notebooks make their own."""
+    notebook(tmp_path, "print('done')", parameters="systems = 'all'")
+    calls = []
+    monkeypatch.setattr(at_once, "make_at_once", lambda names, *_, **options: calls.append((names, options)))
+    reproduce(places, systems="finished", at_once=3, report=said.append, folder=tmp_path)
+    assert calls == [(tuple(MAKERS), {"processes": 3, "systems": "none"})]
+    assert said[0] == "profile smoke: stages first, 3 at a time; then the notebooks, which find them"
+
+    reproduce(places, systems="finished", at_once=3, report=said.append, folder=tmp_path)  # fresh by now
+    monkeypatch.setattr(at_once, "sensible_number", lambda: 1)
+    reproduce(places, systems="none", report=said.append, folder=tmp_path)
+    assert len(calls) == 1
+    reproduce(places, systems="none", at_once=2, force=True, report=said.append, folder=tmp_path)
+    assert calls[1:] == [(tuple(MAKERS), {"processes": 2, "systems": "none"})]
 
 
 def test_failing_cell_names_cause_and_place_and_keeps_the_copy_from_before(

@@ -50,6 +50,7 @@ OPTIONS: dict[str, tuple[Callable[[str], list[str]], tuple[str, ...]]] = {
     "reproduce --weights": (lambda value: ["reproduce", *CAMVID, "--data", "real", "--weights", value], NO_MODELS),
     "reproduce --build": (lambda value: ["reproduce", "--profile", "smoke", "--build", value], UNSHOWABLE),
     "reproduce --systems": (lambda value: ["reproduce", *SMOKE, "--systems", value], WORDS),
+    "reproduce --at-once": (lambda value: ["reproduce", *SMOKE, "--at-once", value], NUMBERS),
     "run": (lambda value: ["run", value, *SMOKE], (*SHAPED, *NUMBERS, "99")),
     "run --set": (lambda value: ["run", "5", *SMOKE, "--set", value], (*SHAPED, "a-b=1", "=1", "5=5", "nonsense=1")),
     "run --systems": (

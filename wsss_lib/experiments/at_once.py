@@ -1,14 +1,20 @@
 """Several stages made at the same time, each by a process of its own, on one machine.
 
-One training leaves most of a large GPU, or the other cores of a processor, idle; several trainings beside each other do
-not. They find each other's results in the store, and whoever needs what another one is making waits for it. Compare
+One training leaves most of a large GPU, or the other cores of a processor, idle: a step of a small network is hardly
+faster with two threads (1.0 to 1.25 times, measured on the toy), while two trainings beside each other take two cores.
+They find each other's results in the store, and whoever needs what another one is making waits for it. Compare
 ``shared``, where several processes train one network together.
 """
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
+
+import torch
 
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.kernel import physical_cores
@@ -22,33 +28,72 @@ Task = tuple[str, str, int]
 """A name in ``MAKERS``, a data set, and which of its tasks."""
 
 
-def make_at_once(names: Sequence[str], places: Places, *, processes: int, profile: Profile | None = None) -> None:
-    """Make stages of every role, up to ``processes`` at a time. ``profile``: one that has no name in the list.
+def sensible_number() -> int:
+    """How many stages at once suit any machine: two on the cores of a processor, one on a GPU or a single core.
 
-    What fails with a clear error does not hold up the others; the first such error is raised when all are done. Unless
-    ``OMP_NUM_THREADS`` says otherwise, the processes divide the cores between them. ``SettingsError`` for an unknown
-    name, fewer processes than one, or more than there are cores (two always go).
+    More need as many times the memory, which only the user knows.
     """
-    for name in names:
-        check_name("stage", name, MAKERS)
+    return 1 if torch.cuda.is_available() or physical_cores() == 1 else 2
+
+
+def check_number(processes: int) -> None:
+    """``SettingsError`` for fewer stages at once than one, or more than there are cores (two always go)."""
     most = max(2, os.cpu_count() or 1)
     if not 1 <= processes <= most:
         raise SettingsError(
             f"the number of stages at once must be between 1 and {most} on this machine, not {processes}"
         )
+
+
+def make_at_once(
+    names: Sequence[str],
+    places: Places,
+    *,
+    processes: int,
+    systems: str = "all",
+    profile: Profile | None = None,
+) -> None:
+    """Make stages of every role, up to ``processes`` at a time, for the ``systems`` that notebooks are asked for
+    (``segmentation.chosen_systems``). ``profile``: one that has no name in the list.
+
+    What fails with a clear error does not hold up the others; the first such error is raised when all are done. Unless
+    ``OMP_NUM_THREADS`` says otherwise, the processes divide the cores between them. ``SettingsError`` for an unknown
+    name or number (:func:`check_number`), ``WsssError`` if a process died.
+    """
+    for name in names:
+        check_name("stage", name, MAKERS)
+    check_number(processes)
     roles = Experiment(places, profile=profile, report=None).roles
     tasks = [
         (name, dataset, number)
         for name in names
         for dataset, stages in roles.items()
-        for number in range(len(MAKERS[name](stages)))
+        for number in range(len(MAKERS[name](stages, systems)))
     ]
-    size = min(processes, max(1, len(tasks)))
-    with _threads_each(processes), get_context("spawn").Pool(size, _open, (places, profile)) as pool:
-        errors = [error for error in pool.imap_unordered(_do, tasks) if error]
-    if errors:
+    if errors := _made(tasks, processes, (places, systems, profile)):
         more = f" ({len(errors)} stages failed; this is the first)" if len(errors) > 1 else ""
         raise WsssError(errors[0] + more)
+
+
+def _made(tasks: Sequence[Task], processes: int, opened: tuple[Places, str, Profile | None]) -> list[str]:
+    """Do all tasks in their order; the sentences of those that failed. No process outlives this."""
+    others, size = set(active_children()), min(processes, max(1, len(tasks)))
+    with _threads_each(processes):
+        executor = ProcessPoolExecutor(size, get_context("spawn"), initializer=_open, initargs=opened)
+        try:
+            return [error for done in as_completed([executor.submit(_do, task) for task in tasks])
+                    if (error := done.result())]  # fmt: skip
+        except BaseException as error:
+            for child in set(active_children()) - others:  # after Ctrl-C nobody waits for what they make
+                child.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise WsssError(
+                    "a process that made a stage died, most often because memory ran out: close other programs, or run"
+                    " the same command again with --at-once 1; finished stages are kept"
+                ) from error
+            raise
+        finally:
+            executor.shutdown(cancel_futures=True)
 
 
 @contextmanager
@@ -63,19 +108,21 @@ def _threads_each(processes: int) -> Iterator[None]:
             del os.environ["OMP_NUM_THREADS"]
 
 
-_experiments: list[Experiment] = []
-"""What a worker has open: reading the data anew for every task would cost more than many a task."""
+_open_here: list[tuple[Experiment, str]] = []
+"""What a worker has open, and for which systems: reading the data anew for every task would cost more than a task."""
 
 
-def _open(places: Places, profile: Profile | None) -> None:
-    _experiments[:] = [Experiment(places, profile=profile)]
+def _open(places: Places, systems: str, profile: Profile | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the one that was started answers it
+    _open_here[:] = [(Experiment(places, profile=profile), systems)]
 
 
 def _do(task: Task) -> str:
     """Make it; the sentence of a clear error, or ""."""
     name, dataset, number = task
+    experiment, systems = _open_here[0]
     try:
-        MAKERS[name](_experiments[0].role(dataset))[number]()
+        MAKERS[name](experiment.role(dataset), systems)[number]()
     except WsssError as error:
         return str(error)
     return ""

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from wsss_lib.experiments.inputs import SPLITS
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.segmentation import (
     Segmentation,
     beyond_runs,
+    chosen_systems,
     full_supervision_runs,
     network_runs,
     our_runs,
@@ -20,11 +22,17 @@ Task = Callable[[], Artefact]
 """Makes one artefact, and what it needs, where they are missing."""
 
 
-def _classifier(stages: Stages) -> list[Task]:
+class Maker(Protocol):
+    """What there is to make of a role for the systems that ``systems`` means, as notebooks read it."""
+
+    def __call__(self, stages: Stages, systems: str = "all", /) -> list[Task]: ...
+
+
+def _classifier(stages: Stages, _: str = "all") -> list[Task]:
     return [partial(stages.classifier_artefact, seed) for seed in stages.role.classifier_seeds]
 
 
-def _clustering(stages: Stages) -> list[Task]:
+def _clustering(stages: Stages, _: str = "all") -> list[Task]:
     return [
         partial(stages.clustering_artefact, variant, seed)
         for variant in stages.role.variants
@@ -32,28 +40,31 @@ def _clustering(stages: Stages) -> list[Task]:
     ]
 
 
-def _segmentation(stages: Stages) -> list[Task]:
-    return [run.artefact for run in _own_runs(stages)]
+def _segmentation(stages: Stages, systems: str = "all") -> list[Task]:
+    return [run.artefact for run in _own_runs(stages, systems)]
 
 
-def _systems(stages: Stages) -> list[Task]:
-    return [run.artefact for run in _other_runs(stages)]
+def _systems(stages: Stages, systems: str = "all") -> list[Task]:
+    return [run.artefact for run in _other_runs(stages, systems)]
 
 
-def _predictions(stages: Stages) -> list[Task]:
-    runs = [*_own_runs(stages), *_other_runs(stages)]
+def _predictions(stages: Stages, systems: str = "all") -> list[Task]:
+    runs = [*_own_runs(stages, systems), *_other_runs(stages, systems)]
     return [partial(run.predictions, split) for run in runs for split in SPLITS]
 
 
-def _own_runs(stages: Stages) -> list[Segmentation]:
-    return [*our_runs(stages), *plus_runs(stages), *network_runs(stages)]
+def _own_runs(stages: Stages, systems: str) -> list[Segmentation]:
+    others = network_runs(stages) if systems == "all" else []
+    return [*our_runs(stages), *plus_runs(stages), *others]
 
 
-def _other_runs(stages: Stages) -> list[Segmentation]:
-    return [*system_runs(stages), *full_supervision_runs(stages), *beyond_runs(stages)]
+def _other_runs(stages: Stages, systems: str) -> list[Segmentation]:
+    """Whoever names systems, or none, wants these alone, as in ``measure.compared_scores``."""
+    others = [*full_supervision_runs(stages), *beyond_runs(stages)] if systems == "all" else []
+    return [*system_runs(stages, chosen_systems(stages, systems)), *others]
 
 
-MAKERS: dict[str, Callable[[Stages], list[Task]]] = {
+MAKERS: dict[str, Maker] = {
     "classifier": _classifier,
     "clustering": _clustering,
     "segmentation": _segmentation,

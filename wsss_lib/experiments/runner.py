@@ -73,6 +73,10 @@ class Job:
         """What is known of the last run."""
         return Status.load(self.file(".json"))
 
+    def stamp(self) -> Stamp:
+        """What a run of it would depend on."""
+        return notebook_stamp(self.notebook, self.places, self.parameters)
+
     def why_stale(self, stamp: Stamp) -> str:
         """Why it has to run; ``""`` when it has not."""
         reason = why_stale(self.status, stamp, self.places)
@@ -80,17 +84,52 @@ class Job:
 
 
 def reproduce(
-    places: Places, *, systems: str | None = None, force: bool = False, report: Report = _SAY,
+    places: Places, *, systems: str | None = None, force: bool = False, at_once: int | None = None,
+    report: Report = _SAY,
     folder: Path = NOTEBOOKS,
 ) -> None:  # fmt: skip
     """Run all notebooks in order, those that are not fresh, and end with the verdict that they wrote.
 
-    ``systems`` is given to the notebooks that have such a parameter.
+    ``systems`` is given to the notebooks that have such a parameter. If a notebook is not fresh, ``at_once`` processes
+    (unless given, as many as suit the machine) make the stages first, beside each other, and notebooks find them; with
+    1 every notebook makes its own.
     """
     given = {} if systems is None else {"systems": systems}
-    run_notebooks(all_notebooks(folder), places, parameters=given, shared=True, force=force, report=report)
+    notebooks = all_notebooks(folder)
+    jobs = _jobs(notebooks, places, given, shared=True)
+    if at_once != 1 and (force or any(job.why_stale(job.stamp()) for job in jobs)):
+        _make_stages(places, given.get("systems", "all"), at_once, report)
+    run_notebooks(notebooks, places, parameters=given, shared=True, force=force, report=report)
     verdict = next((places.tables / name for name in _VERDICTS if (places.tables / name).exists()), None)
     report("\n" + verdict.read_text(encoding="utf-8") if verdict else f"no verdict was written to {places.tables}")
+
+
+def _make_stages(places: Places, systems: str, at_once: int | None, report: Report) -> None:
+    """What the notebooks will ask for; of systems that are finished nothing is left to make."""
+    from wsss_lib.experiments.at_once import make_at_once, sensible_number
+    from wsss_lib.experiments.makers import MAKERS
+
+    _check(places, systems)
+    processes = sensible_number() if at_once is None else at_once
+    if processes == 1:
+        return
+    report(f"profile {places.profile}: stages first, {processes} at a time; then the notebooks, which find them")
+    with writing(places.build):
+        make_at_once(tuple(MAKERS), places, processes=processes, systems="none" if systems == "finished" else systems)
+
+
+def _jobs(notebooks: Sequence[Path], places: Places, given: Mapping[str, Any], *, shared: bool) -> list[Job]:
+    return [
+        Job(notebook=path, places=places, parameters=checked_parameters(path, given, shared=shared))
+        for path in notebooks
+    ]
+
+
+def _check(places: Places, systems: str) -> None:
+    """Refuse missing data and unknown systems before anything starts."""
+    profile = load_profile(places.profile)
+    check_inputs(profile, places.data, places.weights)
+    check_systems(profile.roles.values(), systems)
 
 
 def run_notebooks(
@@ -110,15 +149,10 @@ def run_notebooks(
     the first that fails, ``SettingsError`` for an unknown parameter, before anything has started.
     """
     given = parameters or {}
-    jobs = [
-        Job(notebook=path, places=places, parameters=checked_parameters(path, given, shared=shared))
-        for path in notebooks
-    ]
+    jobs = _jobs(notebooks, places, given, shared=shared)
     promised = {job.name: 60 * (expected_minutes(job.notebook, places.profile) or 0.0) for job in jobs}
     expected = f"at most about {in_words(sum(promised.values()))}" if any(promised.values()) else "time not known"
-    profile = load_profile(places.profile)
-    check_inputs(profile, places.data, places.weights)
-    check_systems(profile.roles.values(), str(given.get("systems", "all")))
+    _check(places, str(given.get("systems", "all")))
     report(f"profile {places.profile}, notebooks: {len(jobs)}, {expected}; results go to {places.folder}")
     progress = Progress(promised, report)
     for job in jobs:
@@ -135,7 +169,7 @@ def cell_limit(promised_seconds: float) -> float:
 
 
 def _run_if_stale(job: Job, *, limit: float, force: bool, progress: Progress) -> None:
-    stamp = notebook_stamp(job.notebook, job.places, job.parameters)
+    stamp = job.stamp()
     reason = "asked for" if force else job.why_stale(stamp)
     if not reason:
         progress.skip(job.name)
