@@ -97,23 +97,28 @@ def reproduce(
     given = {} if systems is None else {"systems": systems}
     notebooks = all_notebooks(folder)
     jobs = _jobs(notebooks, places, given, shared=True)
-    if at_once != 1 and (force or any(job.why_stale(job.stamp()) for job in jobs)):
-        _make_stages(places, given.get("systems", "all"), at_once, report)
+    if jobs and at_once != 1 and (force or any(job.why_stale(job.stamp()) for job in jobs)):
+        _make_stages(jobs, given.get("systems", "all"), at_once, report)
     run_notebooks(notebooks, places, parameters=given, shared=True, force=force, report=report)
     verdict = next((places.tables / name for name in _VERDICTS if (places.tables / name).exists()), None)
     report("\n" + verdict.read_text(encoding="utf-8") if verdict else f"no verdict was written to {places.tables}")
 
 
-def _make_stages(places: Places, systems: str, at_once: int | None, report: Report) -> None:
+def _make_stages(jobs: Sequence[Job], systems: str, at_once: int | None, report: Report) -> None:
     """What the notebooks will ask for; of systems that are finished nothing is left to make."""
     from wsss_lib.experiments.at_once import make_at_once, sensible_number
     from wsss_lib.experiments.makers import MAKERS
 
+    places = jobs[0].places
     _check(places, systems)
     processes = sensible_number() if at_once is None else at_once
     if processes == 1:
         return
-    report(f"profile {places.profile}: stages first, {processes} at a time; then the notebooks, which find them")
+    expected = _expected(_promised(jobs))
+    report(
+        f"profile {places.profile}: stages first, {processes} at a time; then the notebooks, which find them; all in"
+        f" all {expected}"
+    )
     with writing(places.build):
         make_at_once(tuple(MAKERS), places, processes=processes, systems="none" if systems == "finished" else systems)
 
@@ -123,6 +128,15 @@ def _jobs(notebooks: Sequence[Path], places: Places, given: Mapping[str, Any], *
         Job(notebook=path, places=places, parameters=checked_parameters(path, given, shared=shared))
         for path in notebooks
     ]
+
+
+def _promised(jobs: Sequence[Job]) -> dict[str, float]:
+    """Seconds that every notebook promises to take if it has to make all that it needs; 0 if it promises nothing."""
+    return {job.name: 60 * (expected_minutes(job.notebook, job.places.profile) or 0.0) for job in jobs}
+
+
+def _expected(promised: Mapping[str, float]) -> str:
+    return f"at most about {in_words(sum(promised.values()))}" if any(promised.values()) else "time not known"
 
 
 def _check(places: Places, systems: str) -> None:
@@ -150,10 +164,9 @@ def run_notebooks(
     """
     given = parameters or {}
     jobs = _jobs(notebooks, places, given, shared=shared)
-    promised = {job.name: 60 * (expected_minutes(job.notebook, places.profile) or 0.0) for job in jobs}
-    expected = f"at most about {in_words(sum(promised.values()))}" if any(promised.values()) else "time not known"
+    promised = _promised(jobs)
     _check(places, str(given.get("systems", "all")))
-    report(f"profile {places.profile}, notebooks: {len(jobs)}, {expected}; results go to {places.folder}")
+    report(f"profile {places.profile}, notebooks: {len(jobs)}, {_expected(promised)}; results go to {places.folder}")
     progress = Progress(promised, report)
     for job in jobs:
         limit = timeout or cell_limit(promised[job.name])
