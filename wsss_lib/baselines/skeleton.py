@@ -18,7 +18,8 @@ from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
 from wsss_lib.classification.classifier import CamClassifier, ClassifiedPictures, ClassifierConfig, to_tensor
-from wsss_lib.segmentation.networks import SegmentationNetwork, predict_logits
+from wsss_lib.segmentation.networks import SegmentationNetwork
+from wsss_lib.segmentation.predict import tagged_softmax
 from wsss_lib.segmentation.training import SegmentationConfig, picture_at, train_segmentation
 from wsss_lib.training.compute import Compute
 from wsss_lib.training.loop import settle_batch_norm, train
@@ -215,13 +216,7 @@ def tagged_prediction(
     network: SegmentationNetwork, material: Material, i: int, size: tuple[int, int], run: Run
 ) -> Tensor:
     """Softmax over the tags of training picture ``i``, class x height x width at the picture's size, absent tags 0."""
-    image = material.image(i)
-    pixels = to_tensor([cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)])
-    network.eval()
-    with run.compute.autocast():
-        logits = predict_logits(network, run.compute.tensor(pixels), image.shape[:2]).float()
-    absent = torch.from_numpy(~material.tags[i]).to(logits.device)
-    return logits.masked_fill(absent[:, None, None], -torch.inf).softmax(0).cpu()
+    return tagged_softmax(network, material.image(i), material.tags[i], size=size, compute=run.compute).cpu()
 
 
 def unknown_like(image: Image) -> LabelMap:

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import torch
+from jaxtyping import Float
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from wsss_lib.classification.classifier import to_tensor
 from wsss_lib.data.disk import list_pictures, replacing
@@ -15,7 +18,7 @@ from wsss_lib.data.label_spaces import LABEL_SPACES, label_space
 from wsss_lib.data.pictures import color_overlay, read_image, write_image, write_label_map
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network, predict_logits
 from wsss_lib.training.compute import Compute, choose_compute
-from wsss_lib.vocabulary import DataError, Image, LabelMap, LabelSpace, WsssError
+from wsss_lib.vocabulary import DataError, Image, LabelMap, LabelSpace, Tags, WsssError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,29 @@ class Segmenter:
         with self.compute.autocast():
             logits = predict_logits(self.network, self.compute.tensor(to_tensor([resized])), image.shape[:2])
         return logits.argmax(0).cpu().numpy().astype("uint8")
+
+
+@torch.no_grad()
+def tagged_softmax(
+    network: SegmentationNetwork,
+    image: Image,
+    tags: Tags,
+    *,
+    size: tuple[int, int],
+    compute: Compute,
+    mirrored: bool = False,
+) -> Float[Tensor, "class height width"]:
+    """Softmax over the tags of a training picture, seen at (width, height) ``size``: as large as it is, absent tags 0.
+
+    ``mirrored``: the network sees it in the mirror; what it says is turned back.
+    """
+    network.eval()
+    pixels = to_tensor([cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)])
+    with compute.autocast():
+        view = compute.tensor(pixels.flip(3) if mirrored else pixels)
+        logits = predict_logits(network, view, image.shape[:2]).float()
+    absent = torch.from_numpy(~tags).to(logits.device)[:, None, None]
+    return (logits.flip(2) if mirrored else logits).masked_fill(absent, -torch.inf).softmax(0)
 
 
 def save_segmenter(segmenter: Segmenter, folder: Path) -> None:

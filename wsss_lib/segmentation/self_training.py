@@ -10,15 +10,12 @@ self-training, Zou et al., ECCV 2018). Nothing but pictures and tags is used.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from wsss_lib.classification.classifier import to_tensor
-from wsss_lib.segmentation.networks import predict_logits
-from wsss_lib.segmentation.predict import Segmenter
+from wsss_lib.segmentation.predict import Segmenter, tagged_softmax
 from wsss_lib.training.report import SILENT, Report
 from wsss_lib.vocabulary import IGNORE, DataError, Image, LabelMap, SettingsError, Tags, TagTable
 
@@ -69,22 +66,25 @@ def own_labels(
     return surest(labels, certainties, config.kept)
 
 
-@torch.no_grad()
 def tagged_probability(
     segmenter: Segmenter, image: Image, tags: Tags, config: SelfTrainingConfig
 ) -> Float[Tensor, "class height width"]:
     """Softmax over the tags, mean over the views, at the picture's size on the network's device; absent tags 0."""
-    compute, views = segmenter.compute, []
-    absent = torch.from_numpy(~tags).to(compute.device)[:, None, None]
-    for scale in config.scales:
-        size = [max(1, round((side - 1) * scale / 16)) * 16 + 1 for side in segmenter.input_size]
-        pixels = to_tensor([cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)])
-        for mirrored in (False, True) if config.mirror else (False,):
-            view = compute.tensor(pixels.flip(3) if mirrored else pixels)
-            with compute.autocast():
-                logits = predict_logits(segmenter.network, view, image.shape[:2]).float()
-            views.append((logits.flip(2) if mirrored else logits).masked_fill(absent, -torch.inf).softmax(0))
+    views = [
+        tagged_softmax(
+            segmenter.network, image, tags, size=_scaled(segmenter.input_size, scale), compute=segmenter.compute,
+            mirrored=mirrored,
+        )
+        for scale in config.scales
+        for mirrored in ((False, True) if config.mirror else (False,))
+    ]  # fmt: skip
     return torch.stack(views).mean(0)
+
+
+def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """(width, height) times the scale, brought to 16 n + 1, where the corners of grid and picture coincide."""
+    width, height = (max(1, round((side - 1) * scale / 16)) * 16 + 1 for side in size)
+    return width, height
 
 
 def surest(labels: list[LabelMap], certainties: list[Certainty], share: float) -> list[LabelMap]:
