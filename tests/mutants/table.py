@@ -38,8 +38,8 @@ MUTANTS = (
     # beyond the paper: place, shape and colour of regions, and self-training
     Mutant("regions/geometry.py", "(tall + _THINNEST) / (wide + _THINNEST)", "(wide + _THINNEST) / (tall + _THINNEST)", "upright regions are tall", "regions/test_geometry.py"),
     Mutant("regions/geometry.py", "mean(y * x) - row * column", "mean(y * x) + row * column", "sign of the covariance", "regions/test_geometry.py"),
-    Mutant("segmentation/self_training.py", ".masked_fill(absent, -torch.inf).softmax(0)", ".softmax(0)", "only tags are own labels", "segmentation/test_self_training.py"),
-    Mutant("segmentation/self_training.py", "(logits.flip(2) if mirrored else logits)", "logits", "mirrored views are turned back", "segmentation/test_self_training.py"),
+    Mutant("segmentation/predict.py", ".masked_fill(absent, -torch.inf).softmax(0)", ".softmax(0)", "only tags are own labels", "segmentation/test_self_training.py"),
+    Mutant("segmentation/predict.py", "(logits.flip(2) if mirrored else logits)", "logits", "mirrored views are turned back", "segmentation/test_self_training.py"),
     Mutant("segmentation/self_training.py", "certainty >= lowest[label_map]", "certainty <= lowest[label_map]", "the surest are kept, not the others", "segmentation/test_self_training.py"),
     Mutant("segmentation/self_training.py", "share * counts.sum(1)", "share * counts.sum()", "a share of every class", "segmentation/test_self_training.py"),
     # superpixels and pooling
@@ -91,6 +91,7 @@ MUTANTS = (
     Mutant("baselines/ccnn.py", "torch.where(scaled, free / count, wanted)", "torch.where(scaled, wanted, wanted)", "CCNN: bounds that can be met", "baselines/test_ccnn.py"),
     Mutant("regions/random_walk.py", "weights = weights**beta", "weights = weights * beta", "PSA: power of the affinity", "regions/test_random_walk.py"),
     Mutant("baselines/affinity.py", "apart / 2 + torch", "apart + torch", "PSA: weight of unequal pairs", "baselines/test_affinity.py"),
+    Mutant("baselines/dsrg.py", "early = int(config.seeds_first * steps)", "early = 0", "DSRG: seeds before growing", "baselines/test_dsrg.py"),
     Mutant("baselines/dsrg.py", "likely.max(0) > thresholds[best]", "likely.max(0) < thresholds[best]", "DSRG: seeds grow where it is sure", "baselines/test_dsrg.py"),
     Mutant("baselines/bbf.py", "best[:, 0] - second > margin", "best[:, 0] + second > margin", "BBF: margin of a confident cell", "baselines/test_bbf.py"),
     Mutant("baselines/stc.py", "(1 - stands_out) *", "stands_out *", "STC: ground is not salient", "baselines/test_stc.py"),
