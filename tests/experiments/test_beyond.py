@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from wsss_lib.clustering.seeds import most_certain
 from wsss_lib.data.pictures import write_label_map
 from wsss_lib.experiments import beyond, pages, segmentation
 from wsss_lib.experiments.measure import compared_scores, own_label_confusion, segmentation_scores
@@ -30,7 +31,12 @@ def experiment(finished, open_tiny):
     role = replace(
         role,
         variants={"default": paper, "more": more},
-        beyond={"plus": replace(one, generations=2), "plus, one": one, "ceiling": replace(one, labels=TRUTH)},
+        beyond={
+            "plus": replace(one, generations=2),
+            "plus, one": one,
+            "plus, half": replace(one, kept=0.5),
+            "ceiling": replace(one, labels=TRUTH),
+        },
         clustering_seeds=(0, 1),
         segmentation_seeds=(0, 1),
     )
@@ -60,6 +66,21 @@ def test_the_first_generation_learns_from_the_last_round_of_its_variant(experime
     labels = run_of(experiment, "plus, one").labels()
     expected = stages.label_maps(stages.rounds("more")[-1])
     assert [each.tolist() for each in labels] == [each.tolist() for each in expected]
+
+
+def test_or_from_the_surest_share_of_every_class(experiment):
+    """The others are unknown: it is another network, from the same rounds."""
+    stages, run = experiment.main, run_of(experiment, "plus, half")
+    labels, certainty = stages.last_round("more")
+    assert labels.tolist() == stages.rounds("more")[-1].tolist()
+    assert certainty.shape == labels.shape
+    assert (certainty > 0).all()
+    assert (certainty <= 1).all()
+    expected = stages.label_maps(most_certain(labels, certainty, 0.5))
+    learnt = run.labels()
+    assert [each.tolist() for each in learnt] == [each.tolist() for each in expected]
+    assert 0 < np.mean([(each == IGNORE).mean() for each in learnt]) < 1
+    assert run.artefact().key != run_of(experiment, "plus, one").artefact().key
 
 
 def test_generations_are_made_once(experiment, monkeypatch):
@@ -115,7 +136,7 @@ def test_rows_for_every_part_and_the_written_tables(experiment):
     roles = [experiment.main]
     scores = pages.measured(roles, "segmentation", "reference", systems="all")
     shown = beyond.parts(experiment.main, scores)
-    assert shown["method"].tolist() == [beyond.PAPER, "plus", "plus, one", "ceiling"]
+    assert shown["method"].tolist() == [beyond.PAPER, "plus", "plus, one", "plus, half", "ceiling"]
     assert "±" in shown.loc[1, "network, val"]
     numbers = pd.read_csv(experiment.places.tables / "beyond.csv").set_index("method")
     plus = scores.loc[(scores["system"] == "plus") & (scores["split"] == "val") & (scores["metric"] == "miou_class")]
@@ -123,6 +144,7 @@ def test_rows_for_every_part_and_the_written_tables(experiment):
     labels = numbers["labels, train"]
     assert labels.drop("ceiling").notna().all()
     assert np.isnan(labels["ceiling"])
+    assert labels["plus, one"] == labels["plus, half"]  # of all regions of the last round, whatever is learnt from
     assert numbers["seeds agree on test, %"].between(0, 100).all()
 
     by_class = beyond.classes(experiment.main, scores)

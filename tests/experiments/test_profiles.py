@@ -217,17 +217,28 @@ def test_beyond_the_paper_its_method_stays_as_it_is(profile: Profile):
 def test_every_part_of_plus_is_taken_out_once():
     role = load_profile("camvid-plus").main
     plus, paper = role.variants["plus"], role.variants["default"]
-    assert replace(plus, features=paper.features) == role.variants["plus_without_geometry"]
-    assert replace(plus, clustering=paper.clustering) == role.variants["plus_balanced"]
-    assert (plus.features.geometry_copies, plus.clustering.balance) == (8, 0.0)
-    beyond = role.beyond
-    one = replace(beyond["plus"], generations=1)
-    assert beyond["plus, one generation"] == one
-    assert beyond["plus, one generation, coarse network"] == replace(one, network=role.segmentation)
-    assert beyond["plus, one generation, without geometry"] == replace(one, labels="plus_without_geometry")
-    assert beyond["plus, one generation, balanced"] == replace(one, labels="plus_balanced")
-    assert beyond["paper's labels, fine network"] == replace(one, labels="default")
-    assert beyond["full supervision, fine network"] == replace(one, labels=TRUTH)
+    features = plus.features
+    assert replace(plus, features=paper.features, clustering=paper.clustering) == paper
+    assert (features.geometry_copies, features.size, plus.clustering.balance) == (8, (1441, 1089), 0.0)
+    without = {name: variant for name, variant in role.variants.items() if name not in ("default", "plus")}
+    assert without == {
+        "plus_without_geometry": replace(plus, features=replace(features, geometry_copies=0)),
+        "plus_coarse_features": replace(plus, features=replace(features, size=paper.features.size)),
+        "plus_balanced": replace(plus, clustering=paper.clustering),
+    }
+    beyond = dict(role.beyond)
+    method = beyond.pop("plus")
+    assert (method.labels, method.kept, method.generations) == ("plus", paper.clustering.certain[0], 1)
+    assert beyond == {
+        "plus, two generations": replace(method, generations=2),
+        "plus, without geometry": replace(method, labels="plus_without_geometry"),
+        "plus, coarse features": replace(method, labels="plus_coarse_features"),
+        "plus, balanced": replace(method, labels="plus_balanced"),
+        "plus, all regions": replace(method, kept=1.0),
+        "plus, coarse network": replace(method, network=role.segmentation),
+        "paper's labels, fine network": replace(method, labels="default", kept=1.0),
+        "full supervision, fine network": replace(method, labels=TRUTH, kept=1.0),
+    }
     assert len(role.segmentation_seeds) == 3
 
 
@@ -237,3 +248,6 @@ def test_labels_that_no_variant_makes_are_refused():
         replace(role, beyond={"plus": replace(role.beyond["plus"], labels="minus")})
     with pytest.raises(SettingsError, match="generations must be at least 1"):
         replace(role.beyond["plus"], generations=0)
+    for share in (0.0, 1.5):
+        with pytest.raises(SettingsError, match="kept must be a share above 0 and up to 1"):
+            replace(role.beyond["plus"], kept=share)

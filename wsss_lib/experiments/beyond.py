@@ -24,9 +24,9 @@ PAPER = "the paper's method"
 def parts(stages: Stages, scores: pd.DataFrame) -> pd.DataFrame:
     """A row for the paper's method and for each of what goes beyond it, as far as it is in ``scores``.
 
-    mIoU of the labels that the network learnt from (train) and of the network (train, val), percent; and, without any
-    label, how many percent of the pixels of the test pictures networks of different seeds agree on. Also written as
-    ``beyond.csv`` and ``.md``.
+    mIoU of the labels (train; of the last round, or, for a further generation, of what the one before was sure of) and
+    of the network (train, val), percent; and, without any label, how many percent of the pixels of the test pictures
+    networks of different seeds agree on. Also written as ``beyond.csv`` and ``.md``.
     """
     scores = pd.concat([scores, round_scores(stages)], ignore_index=True)
     rows = [_row(stages, scores, OURS), *(_row(stages, scores, name) for name in stages.role.beyond)]
@@ -104,9 +104,14 @@ def _of(scores: pd.DataFrame, stages: Stages, system: str, split: str) -> pd.Dat
 
 
 def _labels(scores: pd.DataFrame, stages: Stages, system: str) -> pd.DataFrame:
-    """Scores of the labels that a network learnt from: the last round's for the paper's method."""
-    rounds = stages.role.variants["default"].clustering.rounds
-    stage, variant = (f"round_{rounds}", "default") if system == OURS else ("labels", "")
+    """Scores of the labels that a network learnt from: of the last round, all regions, or of the generation before."""
+    each = stages.role.beyond.get(system)
+    variant, generations = (each.labels, each.generations) if each else ("default", 1)
+    stage = "labels"
+    if generations == 1 and variant != TRUTH:
+        system, stage = OURS, f"round_{stages.role.variants[variant].clustering.rounds}"
+    else:
+        variant = ""
     rows = scores.loc[(scores["dataset"] == stages.role.dataset) & (scores["system"] == system)]
     seeds = list(stages.role.segmentation_seeds)
     return rows.loc[(rows["stage"] == stage) & (rows["variant"] == variant) & rows["seed"].isin(seeds)]

@@ -108,6 +108,11 @@ class Segmentation:
         return beyond.generations if beyond else 1
 
     @property
+    def _kept(self) -> float:
+        beyond = self.stages.role.beyond.get(self.system)
+        return beyond.kept if beyond else 1.0
+
+    @property
     def finished(self) -> bool:
         """Whether it is trained already, and all that it needed is there; makes nothing."""
         with self.stages.experiment.store.asking() as asked:
@@ -171,7 +176,10 @@ class Segmentation:
             self._save(folder, network, config.network, losses)
             (folder / "training.pt").unlink(missing_ok=True)
 
-        return stages.artefact(stage, {"config": config, "seed": self.seed}, inputs, make)
+        params: dict[str, object] = {"config": config, "seed": self.seed}
+        if number == 1 and self.learns_from != TRUTH:
+            params["kept"] = self._kept
+        return stages.artefact(stage, params, inputs, make)
 
     def _own_labels(self, number: int) -> Artefact:
         """What the network of a generation says of the training pictures, one file for each."""
@@ -193,7 +201,8 @@ class Segmentation:
         stages = self.stages
         if number > 1:
             return stages.arrays(self._own_labels(number - 1).folder, len(stages.scenes("train")))
-        return stages.label_maps(stages.rounds(self.learns_from, self.seed)[-1])
+        labels, certainty = stages.last_round(self.learns_from, self.seed)
+        return stages.label_maps(most_certain(labels, certainty, self._kept))
 
     def _learnt_from(self, number: int) -> Callable[[int], LabelMap]:
         """Label map of a training picture, as a generation learns from it."""

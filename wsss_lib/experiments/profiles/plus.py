@@ -1,13 +1,15 @@
 """What tags alone can do beyond the paper: the profiles whose names end in ``-plus`` (``METHOD=plus``).
 
-The paper's method stays in them as it is, on the profile's main data set. Beside it stands ``plus``, of four parts:
+The paper's method stays in them as it is, on the profile's main data set. Beside it stands ``plus``, of five parts:
 
 1. place, shape and colour of a region stand beside its deep features;
-2. regions are drawn as they come: balanced classes inflate the rare ones (poles to three times their share);
-3. the segmentation network has a decoder with finer features (FCN-8s);
-4. self-training: a second network learns from what the first says of the training pictures.
+2. deep features come from a larger picture, so that a region has less of its surroundings in them;
+3. regions are drawn as they come: balanced classes inflate the rare ones (poles to three times their share);
+4. the segmentation network learns from the surest half of every class's regions and decides the others itself;
+5. it has a decoder with finer features (FCN-8s).
 
-Every part is taken out once, with the same seeds, and the same network under full supervision is the ceiling.
+Every part is taken out once, with the same seeds; self-training is put in once; and the same network under full
+supervision is the ceiling.
 """
 
 from dataclasses import replace
@@ -18,6 +20,12 @@ from wsss_lib.experiments.profiles.schema import TRUTH, Beyond, Profile
 COPIES = 8
 """Copies of the 14 numbers of place, shape and colour beside the 1,280 deep ones of MobileNetV2."""
 
+FINER = 1.5
+"""Factor on the size of the pictures that regions are described on; sides are brought to 16 n + 1."""
+
+KEPT = 0.5
+"""Share of every class's regions, the surest, that the network learns from: the share of the first round."""
+
 DECODERS = {"largefov_mobilenet_v2": "fcn8s_mobilenet_v2", "largefov_small": "fcn8s_small"}
 """Network of the paper's kind -> the one with finer features on the same backbone."""
 
@@ -27,22 +35,27 @@ def with_plus(profile: Profile) -> Profile:
     role = profile.main
     paper = role.variants["default"]
     uniform = replace(paper.clustering, balance=0.0)
-    placed = replace(paper.features, geometry_copies=COPIES)
+    size = (round((side - 1) * FINER / 16) * 16 + 1 for side in paper.features.size)
+    features = replace(paper.features, geometry_copies=COPIES, size=tuple(size))
+    plus = replace(paper, features=features, clustering=uniform)
     variants = {
         "default": paper,
-        "plus": replace(paper, features=placed, clustering=uniform),
-        "plus_without_geometry": replace(paper, clustering=uniform),
-        "plus_balanced": replace(paper, features=placed),
+        "plus": plus,
+        "plus_without_geometry": replace(plus, features=replace(features, geometry_copies=0)),
+        "plus_coarse_features": replace(plus, features=replace(features, size=paper.features.size)),
+        "plus_balanced": replace(plus, clustering=paper.clustering),
     }
     coarse = role.segmentation
     fine = replace(coarse, network=DECODERS[coarse.network])
+    method = Beyond(labels="plus", network=fine, kept=KEPT)
     beyond = {
-        "plus": Beyond(labels="plus", network=fine, generations=2),
-        "plus, three generations": Beyond(labels="plus", network=fine, generations=3),
-        "plus, one generation": Beyond(labels="plus", network=fine),
-        "plus, one generation, without geometry": Beyond(labels="plus_without_geometry", network=fine),
-        "plus, one generation, balanced": Beyond(labels="plus_balanced", network=fine),
-        "plus, one generation, coarse network": Beyond(labels="plus", network=coarse),
+        "plus": method,
+        "plus, two generations": replace(method, generations=2),
+        "plus, without geometry": replace(method, labels="plus_without_geometry"),
+        "plus, coarse features": replace(method, labels="plus_coarse_features"),
+        "plus, balanced": replace(method, labels="plus_balanced"),
+        "plus, all regions": replace(method, kept=1.0),
+        "plus, coarse network": replace(method, network=coarse),
         "paper's labels, fine network": Beyond(labels="default", network=fine),
         "full supervision, fine network": Beyond(labels=TRUTH, network=fine),
     }
