@@ -84,21 +84,26 @@ def test_publishing_that_breaks_off_leaves_what_was_there(places, tmp_path, monk
     assert [path.name for path in folder.parent.iterdir()] == ["smoke"]
 
 
-def test_minutes_of_stages_that_were_there_before_are_told_apart(places, tmp_path):
-    """A stage of 5 minutes with one of 2 minutes inside it, made an hour before the notebook ran: 5 minutes before.
+@pytest.mark.parametrize(
+    ("first", "second", "minutes"),
+    [((0, 1), (0, 1), [6.0, 0.0]), ((0,), (1,), [5.0, 1.0]), ((1,), (0,), [2.0, 4.0])],
+    ids=["both use both", "the long one first", "the short one first"],
+)
+def test_minutes_of_stages_that_were_there_before_are_told_apart(places, tmp_path, first, second, minutes):
+    """Stages from 11:00 to 11:05 and from 11:04 to 11:06, made an hour before the notebooks ran.
 
-    The second notebook uses them too, but they are not its cost.
+    Minutes in which both were made beside each other count for the first notebook that uses one of them.
     """
     store = Store(places.store, report=lambda _: None)
-    made = [store.artefact(name, params={}, inputs={}, make=lambda _: None) for name in ("outer", "inner")]
-    for artefact, (seconds, end) in zip(made, [(300, "11:05:00"), (120, "11:04:00")], strict=True):
+    made = [store.artefact(name, params={}, inputs={}, make=lambda _: None) for name in ("long", "short")]
+    for artefact, (seconds, end) in zip(made, [(300, "11:05:00"), (120, "11:06:00")], strict=True):
         record = {**artefact.record, "seconds": seconds, "date": f"2026-01-01T{end}+00:00"}
         (artefact.folder / "record.json").write_text(json.dumps(record))
-    for name in ("01_x", "02_y"):
-        write_status(places, name, artefacts=[f"{artefact.stage}/{artefact.key}" for artefact in made])
+    for name, used in (("01_x", first), ("02_y", second)):
+        write_status(places, name, artefacts=[f"{made[k].stage}/{made[k].key}" for k in used])
     folder = publish(places, figures=tmp_path / "figures", readme=tmp_path / "none")
     notebooks = json.loads((folder / "provenance.json").read_text())["notebooks"]
-    assert [notebooks[name]["minutes_before"] for name in ("01_x", "02_y")] == [5.0, 0.0]
+    assert [notebooks[name]["minutes_before"] for name in ("01_x", "02_y")] == minutes
 
 
 def test_minutes_that_several_stages_cover_count_once():

@@ -117,8 +117,9 @@ def _origin(places: Places) -> dict[str, Any]:
 def _costs(places: Places) -> dict[str, Any]:
     """Minutes and peak memory of every notebook, as the runner measured them in its last run.
 
-    That run may have found stages that earlier runs had made: ``minutes_before`` are the minutes on the clock during
-    which those were made that no notebook before this one uses.
+    That run may have found stages that were made before: ``minutes_before`` are the minutes on the clock during which
+    those were made that no notebook before this one uses, and no stage of a notebook before this one was made beside
+    them. So the sum over notebooks is time on the clock.
     """
     statuses = {path.stem: Status.load(path) for path in sorted(places.notebooks.glob("[0-9]*.json"))}
     unfinished = [name for name, status in statuses.items() if status is None or status.state != "done"]
@@ -127,14 +128,16 @@ def _costs(places: Places) -> dict[str, Any]:
             f"profile {places.profile} has not run to its end ({', '.join(unfinished) or 'no notebook was run'}); "
             f"run make reproduce PROFILE={places.profile} first"
         )
-    costs, seen = {}, set()
+    costs, seen, counted = {}, set(), []
     made = {f"{artefact.stage}/{artefact.key}": artefact.record for artefact in Store(places.store).contents()}
     for name, status in statuses.items():
         assert status is not None
         new = [made[used] for used in status.artefacts if used in made and used not in seen]
         seen.update(status.artefacts)
         start = datetime.fromisoformat(status.started)
-        before = minutes_covered([_span(record) for record in new if _span(record)[1] < start])
+        spans = [_span(record) for record in new if _span(record)[1] < start]
+        before = minutes_covered([*counted, *spans]) - minutes_covered(counted)
+        counted += spans
         costs[name] = {
             "minutes": round(status.seconds / 60, 2), "minutes_before": round(before, 2),
             "peak_memory_mb": status.peak_memory_mb,
