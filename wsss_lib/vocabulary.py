@@ -40,6 +40,10 @@ class DataError(WsssError):
     """A picture, label map, tag or weights file that is missing, damaged or does not fit."""
 
 
+class NoSpaceError(WsssError):
+    """The disk is full: whatever else is tried will fail as well."""
+
+
 class SettingsError(WsssError, ValueError):
     """A parameter, profile or name outside what is allowed."""
 

@@ -17,7 +17,7 @@ from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.files import load_json
 from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.segmentation import Segmentation
-from wsss_lib.vocabulary import SettingsError, WsssError
+from wsss_lib.vocabulary import NoSpaceError, SettingsError, WsssError
 
 
 def test_what_processes_made_beside_each_other_is_what_one_would_have_made(
@@ -49,6 +49,19 @@ def test_what_fails_is_told_and_holds_up_nothing_else(open_tiny, tiny, tmp_path)
     with experiment.store.asking():
         rounds = experiment.main.clustering_artefact("default", 0)
     assert rounds.complete
+
+
+def test_a_full_disk_stops_everything(open_tiny, tmp_path, monkeypatch):
+    """Other clear errors do not, see above."""
+    experiment = open_tiny(tmp_path)
+    monkeypatch.setattr(at_once, "_open_here", [(experiment, "all")])
+
+    def full(*_):
+        raise NoSpaceError("no space")
+
+    monkeypatch.setitem(MAKERS, "classifier", lambda *_: [full])
+    with pytest.raises(NoSpaceError):
+        at_once._do(("classifier", experiment.main.role.dataset, 0))
 
 
 def test_a_process_that_dies_is_told_and_not_waited_for(open_tiny, tmp_path, monkeypatch):

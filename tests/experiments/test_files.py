@@ -9,7 +9,7 @@ import pytest
 
 from wsss_lib.experiments import files
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json, sweep, whole_folder, writing
-from wsss_lib.vocabulary import DataError, SettingsError
+from wsss_lib.vocabulary import DataError, NoSpaceError, SettingsError
 
 
 def test_json_there_and_back(tmp_path: Path):
@@ -48,19 +48,19 @@ def test_full_disk_in_one_sentence(tmp_path: Path):
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("needs /dev/full, a disk that is always full")
-    with pytest.raises(DataError, match=r"no space is left on the disk of .*; free some"), writing(tmp_path):
+    with pytest.raises(NoSpaceError, match=r"no space is left on the disk of .*; free some"), writing(tmp_path):
         full.write_text("more than nothing")
 
 
 def test_full_disk_told_without_an_error_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(files, "_is_full", lambda _: True)
-    with pytest.raises(DataError, match="no space is left"), writing(tmp_path):
+    with pytest.raises(NoSpaceError, match="no space is left"), writing(tmp_path):
         raise RuntimeError("write failed")
 
 
 def test_full_disk_told_in_words_when_there_is_space_again(tmp_path: Path):
     """As safetensors does it: the file that had no room is removed before anybody can ask how full the disk is."""
-    with pytest.raises(DataError, match="no space is left"), writing(tmp_path):
+    with pytest.raises(NoSpaceError, match="no space is left"), writing(tmp_path):
         raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
 
 

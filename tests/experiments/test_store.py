@@ -15,7 +15,7 @@ import pytest
 
 from wsss_lib.experiments.files import save_json
 from wsss_lib.experiments.store import Artefact, Store, plain
-from wsss_lib.vocabulary import DataError, SettingsError
+from wsss_lib.vocabulary import DataError, NoSpaceError, SettingsError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +244,7 @@ def test_full_disk_while_a_stage_writes(store: Store):
         (folder / "half").write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(DataError, match="no space is left"):
+    with pytest.raises(NoSpaceError, match="no space is left"):
         make(store, fill)
     assert store.contents() == []
     assert not store.exists("seeds", params={}, inputs={})

@@ -24,8 +24,9 @@ Choices, where the publication says nothing or its setting does not fit:
   first step, at a twentieth of our learning rate). Growing believes the network, and the network is new. On CamVid one
   step makes the field sure of a single class, 35 % of the cells become 88 %, and the network learns what it just said:
   after eight steps it gives every pixel one class, and its loss on the seeds themselves is three times the 2.4 of a
-  uniform guess. A quarter of the rate leads to the same. With seeds first that loss falls to 0.7 in 30 steps, and
-  growing starts from a network that knows the large classes.
+  uniform guess. A quarter of the rate leads to the same. With seeds first that loss falls to 0.7 in 30 steps, growing
+  starts from a network that knows the large classes, and its own loss falls (1.0 to 0.6 in the next 35 steps). Small
+  classes are still lost to it: nearly every cell is grown, and 9 of 10 are building or road.
 - The published field sends back (1 - Q) times the gradient; ours sends back nothing, as SEC's.
 - The field and its grid: see ``seed_losses``. It runs once per step, for growing and for the boundary loss.
 - Steps: those of ``settings`` for growing and again for retraining, each with the whole schedule (published: 8,000 of

@@ -22,7 +22,7 @@ from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Profile
-from wsss_lib.vocabulary import SettingsError, WsssError
+from wsss_lib.vocabulary import NoSpaceError, SettingsError, WsssError
 
 Task = tuple[str, str, int]
 """A name in ``MAKERS``, a data set, and which of its tasks."""
@@ -56,7 +56,8 @@ def make_at_once(
     """Make stages of every role, up to ``processes`` at a time, for the ``systems`` that notebooks are asked for
     (``segmentation.chosen_systems``). ``profile``: one that has no name in the list.
 
-    What fails with a clear error does not hold up the others; the first such error is raised when all are done. Unless
+    What fails with a clear error does not hold up the others; the first such error is raised when all are done (of a
+    full disk at once). Unless
     ``OMP_NUM_THREADS`` says otherwise, the processes divide the cores between them. ``SettingsError`` for an unknown
     name or number (:func:`check_number`), ``WsssError`` if a process died.
     """
@@ -118,11 +119,13 @@ def _open(places: Places, systems: str, profile: Profile | None) -> None:
 
 
 def _do(task: Task) -> str:
-    """Make it; the sentence of a clear error, or ""."""
+    """Make it; the sentence of a clear error, or "". On a full disk the others would fail as well, hours later."""
     name, dataset, number = task
     experiment, systems = _open_here[0]
     try:
         MAKERS[name](experiment.role(dataset), systems)[number]()
+    except NoSpaceError:
+        raise
     except WsssError as error:
         return str(error)
     return ""

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 
 from wsss_lib.data.disk import aside
-from wsss_lib.vocabulary import DataError, SettingsError, WsssError
+from wsss_lib.vocabulary import DataError, NoSpaceError, SettingsError, WsssError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -32,7 +32,7 @@ caught the half-written file is gone, and the disk has space again."""
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Inside, a full disk becomes ``DataError``, and a ``folder`` that cannot be written becomes ``SettingsError``.
+    """Inside, a full disk becomes ``NoSpaceError``, and a ``folder`` that cannot be written becomes ``SettingsError``.
 
     Other errors pass unchanged, also those of files outside ``folder``, for instance unreadable data.
     """
@@ -49,7 +49,7 @@ def writing(folder: Path) -> Iterator[None]:
                 f"{folder} cannot be a folder because a file is in its way; pass another {_OPTION}"
             ) from error
         if code in _FULL or any(words in str(error) for words in _FULL_IN_WORDS) or _is_full(folder):
-            raise DataError(
+            raise NoSpaceError(
                 f"no space is left on the disk of {folder}; free some or pass {_OPTION} with a folder on another disk,"
                 " then run the same command again: what is finished is kept"
             ) from error

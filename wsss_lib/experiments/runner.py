@@ -120,6 +120,7 @@ def _make_stages(jobs: Sequence[Job], systems: str, at_once: int | None, report:
         f" all {expected}"
     )
     with writing(places.build):
+        places.store.mkdir(parents=True, exist_ok=True)  # where nothing can be written, one error instead of many
         make_at_once(tuple(MAKERS), places, processes=processes, systems="none" if systems == "finished" else systems)
 
 
