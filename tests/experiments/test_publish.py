@@ -15,7 +15,7 @@ from wsss_lib.experiments.places import REPOSITORY, Places
 from wsss_lib.experiments.profiles import PROFILES
 from wsss_lib.experiments.publish import MARK, NUMBER, filled, minutes_covered, publish
 from wsss_lib.experiments.store import Store
-from wsss_lib.vocabulary import DataError
+from wsss_lib.vocabulary import DataError, NoSpaceError
 
 VERSIONS = {"3.11", "3.13", "2.15"}
 """Decimal numbers in the README that are no measurements: of Python and of PyTorch."""
@@ -78,7 +78,7 @@ def test_publishing_that_breaks_off_leaves_what_was_there(places, tmp_path, monk
 
     with monkeypatch.context() as patch:
         patch.setattr("wsss_lib.experiments.publish.save_json", full)
-        with pytest.raises(DataError, match="no space is left"):
+        with pytest.raises(NoSpaceError, match="no space is left"):
             publish(places, figures=tmp_path / "figures", readme=readme)
     assert {path: path.read_bytes() for path in (readme, *folder.iterdir())} == before
     assert [path.name for path in folder.parent.iterdir()] == ["smoke"]

@@ -25,12 +25,12 @@ Choices, where the publication says nothing or its setting does not fit:
   step makes the field sure of a single class, 35 % of the cells become 88 %, and the network learns what it just said:
   after eight steps it gives every pixel one class, and its loss on the seeds themselves is three times the 2.4 of a
   uniform guess. A quarter of the rate leads to the same. With seeds first that loss falls to 0.7 in 30 steps, growing
-  starts from a network that knows the large classes, and its own loss falls (1.0 to 0.6 in the next 35 steps). Small
-  classes are still lost to it: nearly every cell is grown, and 9 of 10 are building or road.
+  starts from a network that knows the large classes, and its own loss stays below 0.8 for the next 35 steps. Small
+  classes are still lost to it: nearly every cell is grown, most of them building or road.
 - The published field sends back (1 - Q) times the gradient; ours sends back nothing, as SEC's.
 - The field and its grid: see ``seed_losses``. It runs once per step, for growing and for the boundary loss.
-- Steps: those of ``settings`` for growing and again for retraining, each with the whole schedule (published: 8,000 of
-  20 pictures and 20,000 of 10): the network that is measured learns from labels for as long as our own does.
+- Steps: those of ``settings`` for seeds and growing together and again for retraining, each phase with a schedule of its
+  own (published: 8,000 of 20 pictures and 20,000 of 10): the network that is measured learns from labels for as long as our own does.
 - Labels for retraining: one scale, without a field (published: three scales with one), restricted to the tags.
 - No scales and no field at test.
 """
