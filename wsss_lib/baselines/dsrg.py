@@ -29,8 +29,9 @@ Choices, where the publication says nothing or its setting does not fit:
   classes are still lost to it: nearly every cell is grown, most of them building or road.
 - The published field sends back (1 - Q) times the gradient; ours sends back nothing, as SEC's.
 - The field and its grid: see ``seed_losses``. It runs once per step, for growing and for the boundary loss.
-- Steps: those of ``settings`` for seeds and growing together and again for retraining, each phase with a schedule of its
-  own (published: 8,000 of 20 pictures and 20,000 of 10): the network that is measured learns from labels for as long as our own does.
+- Steps: those of ``settings`` for seeds and growing together and again for retraining, each phase with a whole schedule
+  (published: 8,000 of 20 pictures and 20,000 of 10): the network that is measured learns from labels for as long as
+  our own does.
 - Labels for retraining: one scale, without a field (published: three scales with one), restricted to the tags.
 - No scales and no field at test.
 """
