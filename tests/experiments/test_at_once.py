@@ -2,10 +2,14 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from multiprocessing import active_children
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -70,6 +74,43 @@ def test_a_process_that_dies_is_told_and_not_waited_for(open_tiny, tmp_path, mon
     monkeypatch.setattr(at_once, "_do", signal.raise_signal)
     with pytest.raises(WsssError, match=r"a process .* died, .* --at-once 1; finished stages are kept"):
         at_once._made([signal.SIGKILL], 2, (experiment.places, "all", experiment.profile))
+
+
+ENDLESS = """
+import sys, time
+from pathlib import Path
+from wsss_lib.experiments import at_once
+from wsss_lib.experiments.places import Places
+
+def nap(sign):
+    sign.touch()
+    time.sleep(600)
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    at_once._do = nap
+    at_once._made([folder / "1", folder / "2"], 2, (Places(profile="smoke", build=folder / "build"), "all", None))
+"""
+
+
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    """Killed without a chance to clean up, as by the system when memory runs out."""
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS)
+    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path)])
+    try:
+        deadline = time.monotonic() + 120
+        while not ((tmp_path / "1").exists() and (tmp_path / "2").exists()):
+            assert parent.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        workers = psutil.Process(parent.pid).children()
+    finally:
+        parent.kill()
+        parent.wait()
+    assert len(workers) >= 2
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert alive == []
 
 
 def test_ctrl_c_leaves_no_process_behind(open_tiny, tmp_path, monkeypatch):

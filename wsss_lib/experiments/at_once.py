@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
+from threading import Thread
 
 import torch
 
@@ -57,9 +58,8 @@ def make_at_once(
     (``segmentation.chosen_systems``). ``profile``: one that has no name in the list.
 
     What fails with a clear error does not hold up the others; the first such error is raised when all are done (of a
-    full disk at once). Unless
-    ``OMP_NUM_THREADS`` says otherwise, the processes divide the cores between them. ``SettingsError`` for an unknown
-    name or number (:func:`check_number`), ``WsssError`` if a process died.
+    full disk at once). Unless ``OMP_NUM_THREADS`` says otherwise, the processes divide the cores between them.
+    ``SettingsError`` for an unknown name or number (:func:`check_number`), ``WsssError`` if a process died.
     """
     for name in names:
         check_name("stage", name, MAKERS)
@@ -115,7 +115,15 @@ _open_here: list[tuple[Experiment, str]] = []
 
 def _open(places: Places, systems: str, profile: Profile | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the one that was started answers it
+    Thread(target=_end_with_parent, daemon=True).start()
     _open_here[:] = [(Experiment(places, profile=profile), systems)]
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for tasks for ever, with all its memory."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _do(task: Task) -> str:
