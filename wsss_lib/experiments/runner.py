@@ -106,12 +106,13 @@ def reproduce(
 
 def _make_stages(jobs: Sequence[Job], systems: str, at_once: int | None, report: Report) -> None:
     """What the notebooks will ask for; of systems that are finished nothing is left to make."""
-    from wsss_lib.experiments.at_once import make_at_once, sensible_number
+    from wsss_lib.experiments.at_once import check_number, make_at_once, sensible_number
     from wsss_lib.experiments.makers import MAKERS
 
     places = jobs[0].places
     _check(places, systems)
     processes = sensible_number() if at_once is None else at_once
+    check_number(processes)
     if processes == 1:
         return
     expected = _expected(_promised(jobs))
