@@ -106,12 +106,12 @@ def test_stages_are_made_first_unless_every_notebook_is_fresh(
     notebook(tmp_path, "print('done')", parameters="systems = 'all'")
     calls = []
     monkeypatch.setattr(at_once, "make_at_once", lambda names, *_, **options: calls.append((names, options)))
-    reproduce(places, systems="finished", at_once=3, report=said.append, folder=tmp_path)
-    assert calls == [(tuple(MAKERS), {"processes": 3, "systems": "none"})]
-    first, then = "profile smoke: stages first, 3 at a time", "then the notebooks, which find them"
+    reproduce(places, systems="finished", at_once=2, report=said.append, folder=tmp_path)
+    assert calls == [(tuple(MAKERS), {"processes": 2, "systems": "none"})]
+    first, then = "profile smoke: stages first, 2 at a time", "then the notebooks, which find them"
     assert said[0] == f"{first}; {then}; all in all at most about 6 s"
 
-    reproduce(places, systems="finished", at_once=3, report=said.append, folder=tmp_path)  # fresh by now
+    reproduce(places, systems="finished", at_once=2, report=said.append, folder=tmp_path)  # fresh by now
     monkeypatch.setattr(at_once, "sensible_number", lambda: 1)
     reproduce(places, systems="none", report=said.append, folder=tmp_path)
     assert len(calls) == 1
