@@ -201,18 +201,18 @@ def dsrg(material: Material, settings: SegmentationConfig, config: DsrgConfig, r
     network = material.network(name)
     background = material.label_space.background
 
-    def learn(name: str, steps: int) -> list[float]:
-        training = replace(settings, training=replace(settings.training, steps=steps))
+    def learn(phase: str, steps: int, *, growing: bool) -> list[float]:
+        own = replace(settings, training=replace(settings.training, steps=steps))
 
         def loss(logits: Tensor, cues: Cues) -> Tensor:
-            return dsrg_loss(logits, cues, background, config, growing=name == "growing")
+            return dsrg_loss(logits, cues, background, config, growing=growing)
 
-        return train_on_cues(network, material, training, loss, run, f"dsrg_{name}")
+        return train_on_cues(network, material, own, loss, run, f"dsrg_{phase}")
 
     steps = settings.training.steps
     early = int(config.seeds_first * steps)
-    losses = {"seeds": learn("seeds", early)} if early else {}
-    losses["growing"] = learn("growing", steps - early)
+    losses = {"seeds": learn("seeds", early, growing=False)} if early else {}
+    losses["growing"] = learn("growing", steps - early, growing=True)
     if not config.retrain:
         return Outcome(network=network, network_name=name, losses=losses)
     labels = [

@@ -85,8 +85,7 @@ class Job:
 
 def reproduce(
     places: Places, *, systems: str | None = None, force: bool = False, at_once: int | None = None,
-    report: Report = _SAY,
-    folder: Path = NOTEBOOKS,
+    report: Report = _SAY, folder: Path = NOTEBOOKS,
 ) -> None:  # fmt: skip
     """Run all notebooks in order, those that are not fresh, and end with the verdict that they wrote.
 

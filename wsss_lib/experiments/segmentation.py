@@ -21,6 +21,7 @@ from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.per_picture import save_array
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.profiles import TRUTH, Role
+from wsss_lib.experiments.profiles.schema import Beyond
 from wsss_lib.experiments.store import Artefact
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network
 from wsss_lib.segmentation.predict import Segmenter, load_segmenter, save_segmenter
@@ -94,23 +95,18 @@ class Segmentation:
     def artefact(self) -> Artefact:
         """The trained network with its losses, and the label maps it learnt from where they are the system's own."""
         role = self.stages.role
-        return self._baseline() if self.system in role.systems else self._generation(self._generations)
+        return self._baseline() if self.system in role.systems else self._generation(self._beyond.generations)
 
     @property
     def learns_from(self) -> str:
         """The variant whose last round the network, or its first generation, learns from; or ``TRUTH``."""
-        beyond = self.stages.role.beyond.get(self.system)
-        return beyond.labels if beyond else TRUTH if self.system == FULL_SUPERVISION else "default"
+        return self._beyond.labels
 
     @property
-    def _generations(self) -> int:
-        beyond = self.stages.role.beyond.get(self.system)
-        return beyond.generations if beyond else 1
-
-    @property
-    def _kept(self) -> float:
-        beyond = self.stages.role.beyond.get(self.system)
-        return beyond.kept if beyond else 1.0
+    def _beyond(self) -> Beyond:
+        """Its settings; whoever does not go beyond the paper learns once, from all regions of the default variant."""
+        role, labels = self.stages.role, TRUTH if self.system == FULL_SUPERVISION else "default"
+        return role.beyond.get(self.system) or Beyond(labels=labels, network=role.segmentation)
 
     @property
     def finished(self) -> bool:
@@ -131,7 +127,7 @@ class Segmentation:
     def labels(self) -> Sequence[LabelMap] | None:
         """The label maps that the system made for the training pictures and learnt from; ``None`` if it made none."""
         if self.system not in self.stages.role.systems:
-            return None if self.learns_from == TRUTH else self._pseudo_labels(self._generations)
+            return None if self.learns_from == TRUTH else self._pseudo_labels(self._beyond.generations)
         path = self.artefact().folder / "labels.npz"
         if not path.is_file():
             return None
@@ -178,7 +174,7 @@ class Segmentation:
 
         params: dict[str, object] = {"config": config, "seed": self.seed}
         if number == 1 and self.learns_from != TRUTH:
-            params["kept"] = self._kept
+            params["kept"] = self._beyond.kept
         return stages.artefact(stage, params, inputs, make)
 
     def _own_labels(self, number: int) -> Artefact:
@@ -202,7 +198,7 @@ class Segmentation:
         if number > 1:
             return stages.arrays(self._own_labels(number - 1).folder, len(stages.scenes("train")))
         labels, certainty = stages.last_round(self.learns_from, self.seed)
-        return stages.label_maps(most_certain(labels, certainty, self._kept))
+        return stages.label_maps(most_certain(labels, certainty, self._beyond.kept))
 
     def _learnt_from(self, number: int) -> Callable[[int], LabelMap]:
         """Label map of a training picture, as a generation learns from it."""

@@ -72,7 +72,7 @@ def tagged_probability(
     """Softmax over the tags, mean over the views, at the picture's size on the network's device; absent tags 0."""
     views = [
         tagged_softmax(
-            segmenter.network, image, tags, size=_scaled(segmenter.input_size, scale), compute=segmenter.compute,
+            segmenter.network, image, tags, size=scaled_size(segmenter.input_size, scale), compute=segmenter.compute,
             mirrored=mirrored,
         )
         for scale in config.scales
@@ -81,7 +81,7 @@ def tagged_probability(
     return torch.stack(views).mean(0)
 
 
-def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
     """(width, height) times the scale, brought to 16 n + 1, where the corners of grid and picture coincide."""
     width, height = (max(1, round((side - 1) * scale / 16)) * 16 + 1 for side in size)
     return width, height

@@ -16,12 +16,13 @@ from dataclasses import replace
 
 from wsss_lib.experiments.places import PLUS
 from wsss_lib.experiments.profiles.schema import TRUTH, Beyond, Profile
+from wsss_lib.segmentation.self_training import scaled_size
 
 COPIES = 8
 """Copies of the 14 numbers of place, shape and colour beside the 1,280 deep ones of MobileNetV2."""
 
 FINER = 1.5
-"""Factor on the size of the pictures that regions are described on; sides are brought to 16 n + 1."""
+"""Factor on the size of the pictures that regions are described on; rounded by ``scaled_size``."""
 
 KEPT = 0.5
 """Share of every class's regions, the surest, that the network learns from: the share of the first round."""
@@ -35,8 +36,7 @@ def with_plus(profile: Profile) -> Profile:
     role = profile.main
     paper = role.variants["default"]
     uniform = replace(paper.clustering, balance=0.0)
-    size = (round((side - 1) * FINER / 16) * 16 + 1 for side in paper.features.size)
-    features = replace(paper.features, geometry_copies=COPIES, size=tuple(size))
+    features = replace(paper.features, geometry_copies=COPIES, size=scaled_size(paper.features.size, FINER))
     plus = replace(paper, features=features, clustering=uniform)
     variants = {
         "default": paper,
