@@ -105,9 +105,10 @@ def test_stages_are_made_first_unless_every_notebook_is_fresh(
     """Of finished systems nothing is left to make; with one process, or where one suits, notebooks make their own."""
     notebook(tmp_path, "print('done')", parameters="systems = 'all'")
     calls = []
+    expected = (tuple(MAKERS), {"processes": 2, "systems": "none", "report": said.append})
     monkeypatch.setattr(at_once, "make_at_once", lambda names, *_, **options: calls.append((names, options)))
     reproduce(places, systems="finished", at_once=2, report=said.append, folder=tmp_path)
-    assert calls == [(tuple(MAKERS), {"processes": 2, "systems": "none"})]
+    assert calls == [expected]
     first, then = "profile smoke: stages first, 2 at a time", "then the notebooks, which find them"
     assert said[0] == f"{first}; {then}; all in all at most about 6 s"
 
@@ -116,7 +117,7 @@ def test_stages_are_made_first_unless_every_notebook_is_fresh(
     reproduce(places, systems="none", report=said.append, folder=tmp_path)
     assert len(calls) == 1
     reproduce(places, systems="none", at_once=2, force=True, report=said.append, folder=tmp_path)
-    assert calls[1:] == [(tuple(MAKERS), {"processes": 2, "systems": "none"})]
+    assert calls[1:] == [expected]
 
 
 def test_failing_cell_names_cause_and_place_and_keeps_the_copy_from_before(

@@ -8,10 +8,12 @@ They find each other's results in the store, and whoever needs what another one 
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 
@@ -23,10 +25,18 @@ from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Profile
+from wsss_lib.training.report import in_words
 from wsss_lib.vocabulary import NoSpaceError, SettingsError, WsssError
 
 Task = tuple[str, str, int]
 """A name in ``MAKERS``, a data set, and which of its tasks."""
+
+Report = Callable[[str], None]
+
+_SAY: Report = partial(print, flush=True)
+
+_PAUSE = 30.0
+"""Seconds between two lines of how many are made: stages found in the store would tell hundreds at once."""
 
 
 def sensible_number() -> int:
@@ -53,9 +63,11 @@ def make_at_once(
     processes: int,
     systems: str = "all",
     profile: Profile | None = None,
+    report: Report = _SAY,
 ) -> None:
     """Make stages of every role, up to ``processes`` at a time, for the ``systems`` that notebooks are asked for
-    (``segmentation.chosen_systems``). ``profile``: one that has no name in the list.
+    (``segmentation.chosen_systems``). ``profile``: one that has no name in the list. ``report`` hears now and then how
+    many are made.
 
     What fails with a clear error does not hold up the others; the first such error is raised when all are done (of a
     full disk at once). Unless ``OMP_NUM_THREADS`` says otherwise, the processes divide the cores between them.
@@ -71,19 +83,21 @@ def make_at_once(
         for dataset, stages in roles.items()
         for number in range(len(MAKERS[name](stages, systems)))
     ]
-    if errors := _made(tasks, processes, (places, systems, profile)):
+    if errors := _made(tasks, processes, (places, systems, profile), report):
         more = f" ({len(errors)} stages failed; this is the first)" if len(errors) > 1 else ""
         raise WsssError(errors[0] + more)
 
 
-def _made(tasks: Sequence[Task], processes: int, opened: tuple[Places, str, Profile | None]) -> list[str]:
+def _made(
+    tasks: Sequence[Task], processes: int, opened: tuple[Places, str, Profile | None], report: Report = _SAY
+) -> list[str]:
     """Do all tasks in their order; the sentences of those that failed. No process outlives this."""
     others, size = set(active_children()), min(processes, max(1, len(tasks)))
     with _threads_each(processes):
         executor = ProcessPoolExecutor(size, get_context("spawn"), initializer=_open, initargs=opened)
         try:
-            return [error for done in as_completed([executor.submit(_do, task) for task in tasks])
-                    if (error := done.result())]  # fmt: skip
+            futures = [executor.submit(_do, task) for task in tasks]
+            return [error for done in _told(as_completed(futures), len(tasks), report) if (error := done.result())]
         except BaseException as error:
             for child in set(active_children()) - others:  # after Ctrl-C nobody waits for what they make
                 child.terminate()
@@ -95,6 +109,17 @@ def _made(tasks: Sequence[Task], processes: int, opened: tuple[Places, str, Prof
             raise
         finally:
             executor.shutdown(cancel_futures=True)
+
+
+def _told(finished: Iterable[Future[str]], total: int, report: Report) -> Iterator[Future[str]]:
+    """Pass them on, and tell how many there were, but not more often than a reader wants to know."""
+    start = told = time.monotonic()
+    for number, each in enumerate(finished, 1):
+        yield each
+        now = time.monotonic()
+        if now - told >= _PAUSE or number == total:
+            told = now
+            report(f"stages: {number} of {total} done after {in_words(now - start)}")
 
 
 @contextmanager

@@ -33,11 +33,18 @@ def _classifier(stages: Stages, _: str = "all") -> list[Task]:
 
 
 def _clustering(stages: Stages, _: str = "all") -> list[Task]:
-    return [
+    """What variants do not share comes first: processes make it side by side, while of the same thing one waits."""
+    first: dict[object, Task] = {}
+    for variant, each in stages.role.variants.items():
+        seed = stages.variant_seeds(variant)[0]
+        first.setdefault((each.where, each.heat, each.seeds), partial(stages.seeds_artefact, variant, seed))
+        first.setdefault(each.features, partial(stages.features_artefact, variant, seed))
+    rounds = [
         partial(stages.clustering_artefact, variant, seed)
         for variant in stages.role.variants
         for seed in stages.variant_seeds(variant)
     ]
+    return [*first.values(), *rounds]
 
 
 def _segmentation(stages: Stages, systems: str = "all") -> list[Task]:

@@ -121,7 +121,8 @@ def _make_stages(jobs: Sequence[Job], systems: str, at_once: int | None, report:
     )
     with writing(places.build):
         places.store.mkdir(parents=True, exist_ok=True)  # where nothing can be written, one error instead of many
-        make_at_once(tuple(MAKERS), places, processes=processes, systems="none" if systems == "finished" else systems)
+        wanted = "none" if systems == "finished" else systems
+        make_at_once(tuple(MAKERS), places, processes=processes, systems=wanted, report=report)
 
 
 def _jobs(notebooks: Sequence[Path], places: Places, given: Mapping[str, Any], *, shared: bool) -> list[Job]:
