@@ -59,7 +59,7 @@ class Stages:
     """Every stage of the method on one role.
 
     What a method returns is kept in memory as long as the process lives: a notebook asks for the same things many
-    times, and disk caches are not to be relied on.
+    times, and disk caches are not to be relied on. Of the features of all regions, which are large, only the last ones.
     """
 
     def __init__(self, role: Role, experiment: "Experiment") -> None:
@@ -245,9 +245,9 @@ class Stages:
         """The arrays of the pictures of a split, in memory once, however many variants and seeds share them."""
         return PictureArrays(folder, count, dtype)
 
-    @lru_cache(maxsize=64)  # noqa: B019
+    @lru_cache(maxsize=1)  # noqa: B019
     def rows(self, folder: Path, count: int) -> np.ndarray:
-        """:meth:`arrays`, one below the other."""
+        """:meth:`arrays`, one below the other (CamVid's are 0.9 GB)."""
         return np.concatenate([load_array(folder, picture) for picture in range(count)])
 
     @lru_cache(maxsize=64)  # noqa: B019
