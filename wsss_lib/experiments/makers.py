@@ -37,7 +37,7 @@ def _clustering(stages: Stages, _: str = "all") -> list[Task]:
     first: dict[object, Task] = {}
     for variant, each in stages.role.variants.items():
         seed = stages.variant_seeds(variant)[0]
-        first.setdefault((each.where, each.heat, each.seeds), partial(stages.seeds_artefact, variant, seed))
+        first.setdefault(each.seed_rule, partial(stages.seeds_artefact, variant, seed))
         first.setdefault(each.features, partial(stages.features_artefact, variant, seed))
     rounds = [
         partial(stages.clustering_artefact, variant, seed)

@@ -98,7 +98,7 @@ def distinct_seed_rules(stages: Stages) -> list[str]:
     """Variants that differ in where and how seeds are chosen; the others share the seeds of the first such variant."""
     first: dict[object, str] = {}
     for name, variant in stages.role.variants.items():
-        first.setdefault((variant.where, variant.heat, variant.seeds), name)
+        first.setdefault(variant.seed_rule, name)
     return list(first.values())
 
 

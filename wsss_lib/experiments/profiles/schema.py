@@ -57,6 +57,11 @@ class Variant:
     features: RegionFeatureConfig
     clustering: ClusteringConfig
 
+    @property
+    def seed_rule(self) -> tuple[Where, Heat, SeedConfig]:
+        """All that decides where and how seeds are chosen: variants with the same one share their seeds."""
+        return self.where, self.heat, self.seeds
+
 
 @dataclass(frozen=True, kw_only=True)
 class Beyond:
