@@ -33,7 +33,7 @@ def parts(stages: Stages, scores: pd.DataFrame) -> pd.DataFrame:
     numbers = pd.DataFrame([_row(stages, scores, system) for system in systems])
     repeated = pd.Series([_learns_from(stages, system) for system in systems]).duplicated()
     trained, labelled = numbers["network, train"].notna(), numbers["labels, train"].notna()
-    numbers = numbers[trained | (labelled & ~repeated)].reset_index(drop=True)
+    numbers = numbers.loc[trained | (labelled & ~repeated)].reset_index(drop=True)
     shown = pd.DataFrame({"method": numbers["method"]})
     for column in [name for name in numbers.columns if f"{name}, std" in numbers]:
         pairs = numbers[[column, f"{column}, std"]].to_numpy()
