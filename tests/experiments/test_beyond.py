@@ -14,6 +14,7 @@ from wsss_lib.experiments.measure import compared_scores, own_label_confusion, s
 from wsss_lib.experiments.profiles import TRUTH
 from wsss_lib.experiments.profiles.schema import Beyond
 from wsss_lib.experiments.segmentation import Segmentation, beyond_runs, plus_runs
+from wsss_lib.reporting.rendering import NO_NUMBER
 from wsss_lib.segmentation.self_training import SelfTrainingConfig, own_labels
 from wsss_lib.vocabulary import IGNORE
 
@@ -156,9 +157,14 @@ def test_rows_for_every_part_and_the_written_tables(experiment):
     np.testing.assert_allclose(found["gain"].to_numpy(), gain, atol=0.02)
 
 
-def test_what_is_not_measured_has_no_row(experiment):
+def test_what_is_not_measured_has_no_row_but_for_labels_of_its_own(experiment, monkeypatch):
+    """Without ablations, "plus, one" stands for the labels that it and "plus, half" would learn from."""
     scores = pages.measured([experiment.main], "segmentation", systems="none")
-    assert beyond.parts(experiment.main, scores)["method"].tolist() == [beyond.PAPER, "plus"]
+    monkeypatch.setattr(segmentation, "train_segmentation", None)  # a table trains nothing
+    shown = beyond.parts(experiment.main, scores).set_index("method")
+    assert shown.index.tolist() == [beyond.PAPER, "plus", "plus, one"]
+    assert shown.loc["plus, one"].tolist()[1:] == [NO_NUMBER] * 3
+    assert "±" in shown.loc["plus, one", "labels, train"]
 
 
 def test_predictions_are_those_of_the_profiles_own_method(experiment):

@@ -26,11 +26,14 @@ def parts(stages: Stages, scores: pd.DataFrame) -> pd.DataFrame:
 
     mIoU of the labels (train; of the last round, or, for a further generation, of what the one before was sure of) and
     of the network (train, val), percent; and, without any label, how many percent of the pixels of the test pictures
-    networks of different seeds agree on. Also written as ``beyond.csv`` and ``.md``.
+    networks of different seeds agree on. Where no network learnt from labels that differ from those of the rows above,
+    the row has only them. Also written as ``beyond.csv`` and ``.md``.
     """
-    scores = pd.concat([scores, round_scores(stages)], ignore_index=True)
-    rows = [_row(stages, scores, OURS), *(_row(stages, scores, name) for name in stages.role.beyond)]
-    numbers = pd.DataFrame([row for row in rows if row])
+    scores, systems = pd.concat([scores, round_scores(stages)], ignore_index=True), [OURS, *stages.role.beyond]
+    numbers = pd.DataFrame([_row(stages, scores, system) for system in systems])
+    repeated = pd.Series([_learns_from(stages, system) for system in systems]).duplicated()
+    trained, labelled = numbers["network, train"].notna(), numbers["labels, train"].notna()
+    numbers = numbers[trained | (labelled & ~repeated)].reset_index(drop=True)
     shown = pd.DataFrame({"method": numbers["method"]})
     for column in [name for name in numbers.columns if f"{name}, std" in numbers]:
         pairs = numbers[[column, f"{column}, std"]].to_numpy()
@@ -81,15 +84,13 @@ def agreement(runs: Sequence[Segmentation], split: str = "test") -> float:
 
 
 def _row(stages: Stages, scores: pd.DataFrame, system: str) -> dict[str, object]:
-    """Numbers of one method; empty if it was not measured."""
+    """Numbers of one method; ``nan`` for what was not measured."""
     network = _of(scores, stages, system, "train")
-    if network.empty:
-        return {}
     row: dict[str, object] = {"method": PAPER if system == OURS else system}
     row |= _miou("labels, train", _labels(scores, stages, system))
     row |= _miou("network, train", network) | _miou("network, val", _of(scores, stages, system, "val"))
     runs = our_runs(stages) if system == OURS else [run for run in beyond_runs(stages) if run.system == system]
-    return row | {"seeds agree on test, %": agreement(runs)}
+    return row | {"seeds agree on test, %": float("nan") if network.empty else agreement(runs)}
 
 
 def _miou(title: str, rows: pd.DataFrame) -> dict[str, float]:
@@ -103,10 +104,15 @@ def _of(scores: pd.DataFrame, stages: Stages, system: str, split: str) -> pd.Dat
     return rows.loc[(rows["system"] == system) & rows["stage"].isin(["segmentation", "ablation", "reference"])]
 
 
+def _learns_from(stages: Stages, system: str) -> tuple[str, int]:
+    """What tells apart the labels that networks learn from: a variant (or ``TRUTH``), and which generation it is."""
+    each = stages.role.beyond.get(system)
+    return (each.labels, each.generations) if each else ("default", 1)
+
+
 def _labels(scores: pd.DataFrame, stages: Stages, system: str) -> pd.DataFrame:
     """Scores of the labels that a network learnt from: of the last round, all regions, or of the generation before."""
-    each = stages.role.beyond.get(system)
-    variant, generations = (each.labels, each.generations) if each else ("default", 1)
+    variant, generations = _learns_from(stages, system)
     stage = "labels"
     if generations == 1 and variant != TRUTH:
         system, stage = OURS, f"round_{stages.role.variants[variant].clustering.rounds}"
