@@ -105,17 +105,23 @@ def run(
 
 
 @app.command
-def plan(profile: tyro.conf.Positional[str], data: AnyPath | None = None, build: AnyPath | None = None) -> int:
+def plan(
+    profile: tyro.conf.Positional[str],
+    data: AnyPath | None = None,
+    build: AnyPath | None = None,
+    out: AnyPath | None = None,
+) -> int:
     """Measure what a profile would cost on this machine: hours, disk and memory of every stage.
 
     Args:
         profile: Whose sizes: paper, camvid or toy.
         data: Folder with the data sets; for paper, random textures of the published number and size without it.
         build: Where results would go; build/ beside the notebooks unless given. Nothing is written there.
+        out: Folder that keeps the plan, as plan.csv and a Markdown table for every data set; unless given, none does.
     """
     from wsss_lib.experiments.plan import plan_lines
 
-    for line in plan_lines(Where(profile=profile, data=data, build=build).places()):
+    for line in plan_lines(Where(profile=profile, data=data, build=build).places(), out):
         print(line, flush=True)
     return 0
 

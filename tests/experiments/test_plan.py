@@ -3,6 +3,8 @@
 import re
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from wsss_lib.experiments import plan
@@ -10,6 +12,7 @@ from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.plan import Estimate, estimates, picture_counts, plan_lines, summary
 from wsss_lib.experiments.profiles import PAPER, PROFILES
+from wsss_lib.training.compute import choose_compute
 from wsss_lib.vocabulary import SettingsError
 
 
@@ -61,6 +64,45 @@ def test_the_lines_of_a_plan(open_tiny, tmp_path, monkeypatch):
     assert lines[1] == plan.HEADER
     assert re.match(r"in all \d+\.\d h", lines[-1])
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_kept_plan_says_what_was_measured_and_where(open_tiny, tmp_path, monkeypatch):
+    open_tiny(tmp_path)
+    monkeypatch.setattr(plan, "load_profile", lambda name: replace(PROFILES["tiny"], name=name))
+    lines = list(plan_lines(Places(profile="tiny", build=tmp_path / "elsewhere"), tmp_path / "kept"))
+    numbers = pd.read_csv(tmp_path / "kept" / "plan.csv").set_index("stage")
+    assert len(numbers) == len(lines) - 3  # device, header, sum
+    batch = PROFILES["tiny"].main.segmentation.training.batch_size
+    trained = numbers.loc["segmentation"]
+    assert trained["pictures per second"] == pytest.approx(batch / trained["seconds"], rel=0.01)
+    assert trained["hours"] == pytest.approx(trained["units"] * trained["seconds"] / 3600, rel=0.01)
+    table = (tmp_path / "kept" / f"plan_{trained['role']}.md").read_text()
+    assert table.count("\n| ") == len(numbers) + 1
+    assert re.search(r"Measured on the processor \(.*\), \d+ threads, PyTorch [\d.]+.*, commit [0-9a-f]{10}", table)
+
+
+def test_speed_counts_the_pictures_of_a_step():
+    """A step of ten pictures in a quarter of a second; what took no time has no speed."""
+    step = Estimate(role="voc", stage="a", units=1, unit="steps", seconds=0.25, pictures=10)
+    assert step.per_second == 40
+    assert np.isnan(replace(step, seconds=0.0).per_second)
+
+
+@pytest.mark.parametrize(("lasts", "steps"), [(0.1, [1, 1, 21]), (5.0, [1, 1, 5]), (30.0, [1, 2])])
+def test_quick_steps_are_measured_more_often_and_warmed_up(monkeypatch, lasts, steps):
+    """A step costs a thousandth of what starting does: 21 tell it from one, and what only the first pays is not in."""
+    done, clock = [], [0.0]
+
+    def run(count):
+        clock[0] += lasts + (100 if not done and lasts < 10 else 0) + count * lasts / 1000
+        done.append(count)
+
+    monkeypatch.setattr(plan.time, "perf_counter", lambda: clock[0])
+    if lasts < 10:
+        monkeypatch.setattr(plan, "_SLOW", 200.0)
+    seconds, _ = plan._per_step(run, choose_compute("cpu"))
+    assert done == steps
+    assert seconds == pytest.approx(lasts / 1000)
 
 
 def test_every_system_of_the_paper_has_a_price():

@@ -12,6 +12,7 @@ import pytest
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.experiments import pages, plates
 from wsss_lib.experiments.experiment import Experiment
+from wsss_lib.experiments.profiles.schema import Beyond
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.reporting.canvas import PaperFigure
 from wsss_lib.vocabulary import DataError, SettingsError
@@ -122,6 +123,22 @@ def test_figure_6_shows_the_predictions_on_disk(finished: Experiment):
     assert list(data["predictions"]) == ["Ours"]
     np.testing.assert_array_equal(data["predictions"]["Ours"][0], read_label_map(file, stages.label_space))
     np.testing.assert_array_equal(data["ground_truths"][0], stages.scenes("test").label_map(chosen))
+
+
+def test_figure_6_beyond_the_paper_shows_both_methods(open_tiny, finished: Experiment):
+    """Of the first of two seeds each; where there are several, only the paper's profiles show them all."""
+    role = finished.main.role
+    plus = Beyond(labels="default", network=role.segmentation, kept=0.5)
+    both = replace(role, clustering_seeds=(0, 1), segmentation_seeds=(0, 1))
+    seeds = plates.segmentation_results(open_tiny(finished.places.build, role=both).main, rows=1).data
+    assert list(seeds["predictions"]) == ["Ours, seed 0", "Ours, seed 1"]
+    stages = open_tiny(finished.places.build, role=replace(both, beyond={"plus": plus})).main
+    shown = plates.segmentation_results(stages, rows=1).data["predictions"]
+    name = stages.scenes("val").names[plates.spread(1, len(stages.scenes("val")))[0]]
+    for column, system in {"The paper's method": "ours", "Plus": "plus"}.items():
+        file = Segmentation(stages=stages, system=system).predictions("val").folder / f"{name}.png"
+        np.testing.assert_array_equal(shown[column][0], read_label_map(file, stages.label_space))
+    assert list(shown) == ["The paper's method", "Plus"]
 
 
 def test_figure_6_without_labels_shows_predictions_alone(open_tiny, finished: Experiment):

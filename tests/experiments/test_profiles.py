@@ -234,6 +234,8 @@ def test_every_part_of_plus_is_taken_out_once():
         "plus, without geometry": replace(method, labels="plus_without_geometry"),
         "plus, coarse features": replace(method, labels="plus_coarse_features"),
         "plus, balanced": replace(method, labels="plus_balanced"),
+        "plus, surest 30 %": replace(method, kept=0.3),
+        "plus, surest 70 %": replace(method, kept=0.7),
         "plus, all regions": replace(method, kept=1.0),
         "plus, coarse network": replace(method, network=role.segmentation),
         "paper's labels, fine network": replace(method, labels="default", kept=1.0),

@@ -9,11 +9,10 @@ They find each other's results in the store, and whoever needs what another one 
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
 from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 
@@ -25,15 +24,12 @@ from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Profile
+from wsss_lib.experiments.progress import Say, say
 from wsss_lib.training.report import in_words
 from wsss_lib.vocabulary import NoSpaceError, SettingsError, WsssError
 
 Task = tuple[str, str, int]
 """A name in ``MAKERS``, a data set, and which of its tasks."""
-
-Report = Callable[[str], None]
-
-_SAY: Report = partial(print, flush=True)
 
 _PAUSE = 30.0
 """Seconds between two lines of how many are made: stages found in the store would tell hundreds at once."""
@@ -63,7 +59,7 @@ def make_at_once(
     processes: int,
     systems: str = "all",
     profile: Profile | None = None,
-    report: Report = _SAY,
+    report: Say = say,
 ) -> None:
     """Make stages of every role, up to ``processes`` at a time, for the ``systems`` that notebooks are asked for
     (``segmentation.chosen_systems``). ``profile``: one that has no name in the list. ``report`` hears now and then how
@@ -89,7 +85,7 @@ def make_at_once(
 
 
 def _made(
-    tasks: Sequence[Task], processes: int, opened: tuple[Places, str, Profile | None], report: Report = _SAY
+    tasks: Sequence[Task], processes: int, opened: tuple[Places, str, Profile | None], report: Say = say
 ) -> list[str]:
     """Do all tasks in their order; the sentences of those that failed. No process outlives this."""
     others, size = set(active_children()), min(processes, max(1, len(tasks)))
@@ -111,7 +107,7 @@ def _made(
             executor.shutdown(cancel_futures=True)
 
 
-def _told(finished: Iterable[Future[str]], total: int, report: Report) -> Iterator[Future[str]]:
+def _told(finished: Iterable[Future[str]], total: int, report: Say) -> Iterator[Future[str]]:
     """Pass them on, and tell how many there were, but not more often than a reader wants to know."""
     start = told = time.monotonic()
     for number, each in enumerate(finished, 1):

@@ -15,7 +15,7 @@ from wsss_lib.experiments.measure import round_scores
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.profiles import TRUTH
 from wsss_lib.experiments.segmentation import OURS, Segmentation, beyond_runs, our_runs
-from wsss_lib.reporting.rendering import markdown_table, with_spread
+from wsss_lib.reporting.rendering import markdown_table, signed, with_spread
 
 PAPER = "the paper's method"
 """What the tables call our own network on the paper's labels."""
@@ -64,7 +64,7 @@ def classes(stages: Stages, scores: pd.DataFrame, split: str = "val") -> pd.Data
         shown[title] = [with_spread(row.mean(), _std(row)) for row in values]
     if {PAPER, role.plus} <= set(numbers.columns):
         numbers["gain"] = numbers[role.plus] - numbers[PAPER]
-        shown["gain"] = ["–" if np.isnan(value) else f"{value:+.1f}" for value in numbers["gain"]]  # noqa: RUF001
+        shown["gain"] = [signed(value) for value in numbers["gain"]]
     _write(stages, "beyond_classes", numbers, shown)
     return shown
 
@@ -131,4 +131,4 @@ def _write(stages: Stages, name: str, numbers: pd.DataFrame, shown: pd.DataFrame
     folder = stages.experiment.places.tables
     text = numbers.to_csv(index=False, float_format="%.2f", lineterminator="\n")
     write_whole(folder / f"{name}.csv", text.encode())
-    write_whole(folder / f"{name}.md", (markdown_table(shown.astype(str)) + "\n").encode())
+    write_whole(folder / f"{name}.md", (markdown_table(shown.astype(str), words=1) + "\n").encode())

@@ -5,8 +5,7 @@ The result is a folder: ``network.safetensors`` and ``network.json`` (for ``wsss
 """
 
 import shutil
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +21,12 @@ from wsss_lib.experiments.measure import label_confusion, predicted, prediction_
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles.own import Network, own_profile
+from wsss_lib.experiments.progress import Say, say
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.reporting.report import Example, report_page
 from wsss_lib.vocabulary import DataError, LabelMap
 
 MODEL_FILES = ("network.safetensors", "network.json")
-_SAY = partial(print, flush=True)
 SHOWN = 8
 """Training pictures in the report."""
 
@@ -43,7 +42,7 @@ def fit(
     classes: Sequence[str] = (),
     network: Network = "mobilenet_v2",
     steps: int | None = None,
-    report: Callable[[str], None] = _SAY,
+    report: Say = say,
 ) -> Path:
     """Train on one's own pictures; returns ``out``.
 

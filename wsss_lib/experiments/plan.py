@@ -2,6 +2,7 @@
 
 A few steps or pictures of every stage are run for real, at full size, and multiplied by how many there will be. Where
 the profile ``paper`` is given no data folder, pictures are random textures of the real size, as many as published.
+It can also be kept, as ``plan.csv`` and a Markdown table for every role.
 """
 
 import shutil
@@ -15,20 +16,24 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
+import pandas as pd
 import psutil
 import torch
 
 from wsss_lib.classification.classifier import build_classifier, train_classifier
 from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, blocks, describe
 from wsss_lib.clustering.rounds import cluster
+from wsss_lib.data.disk import write_whole
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Profile, load_profile
 from wsss_lib.experiments.profiles.paper import PICTURES
 from wsss_lib.experiments.profiles.schema import Role
+from wsss_lib.experiments.provenance import provenance
 from wsss_lib.localization.patches import class_maps
 from wsss_lib.regions.superpixels import superpixels
+from wsss_lib.reporting.rendering import markdown_table
 from wsss_lib.segmentation.networks import build_network
 from wsss_lib.segmentation.predict import Segmenter
 from wsss_lib.segmentation.training import SegmentationConfig, train_segmentation
@@ -43,13 +48,15 @@ TRAININGS = {
 Value = TypeVar("Value")
 _GIGA = 1e9
 _SLOW = 20.0  # seconds of a training of one step, beyond which two must do
+_QUICK = 2.0  # seconds of one below which twenty more cost little, and tell a step from the jitter of starting
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """The cost of one stage of a role: ``units`` steps or pictures of ``seconds`` each, ``disk`` bytes in all.
 
-    ``memory``: most bytes in use while it was measured, of the GPU where there is one, else of the process.
+    ``pictures`` are those that one unit looks at: 1, or the batch of a step. ``memory``: most bytes in use while it was
+    measured, of the GPU where there is one, else of the process.
     """
 
     role: str
@@ -57,6 +64,7 @@ class Estimate:
     units: float
     unit: str
     seconds: float
+    pictures: int = 1
     disk: float = 0.0
     memory: int = 0
 
@@ -71,12 +79,17 @@ class Estimate:
             f"{self.disk / _GIGA:>9.2f} GB{self.memory / _GIGA:>8.1f} GB"
         )
 
+    @property
+    def per_second(self) -> float:
+        """Pictures per second; ``nan`` for what was too quick to be measured."""
+        return self.pictures / self.seconds if self.seconds else float("nan")
+
 
 HEADER = f"{'role':<11}{'stage':<32}{'work':>20}{'one takes':>12}{'in all':>11}{'disk':>12}{'memory':>11}"
 
 
-def plan_lines(places: Places) -> Iterator[str]:
-    """The plan line by line, as it is measured; the sum last."""
+def plan_lines(places: Places, out: Path | None = None) -> Iterator[str]:
+    """The plan line by line, as it is measured; the sum last. ``out``: a folder that keeps it (:func:`write_plan`)."""
     profile = _without_weights(places)
     rooms = Path(tempfile.mkdtemp(prefix="wsss_plan_"))
     try:
@@ -88,9 +101,38 @@ def plan_lines(places: Places) -> Iterator[str]:
             for estimate in estimates(stages, picture_counts(stages, places)):
                 found.append(estimate)
                 yield str(estimate)
+            if out is not None:
+                write_plan(found, experiment.compute, out)
         yield summary(found, places)
     finally:
         shutil.rmtree(rooms, ignore_errors=True)
+
+
+def write_plan(found: list[Estimate], compute: Compute, folder: Path) -> None:
+    """``plan.csv`` with every number, and ``plan_<role>.md`` for the reader, with the device and the commit below."""
+    numbers = pd.DataFrame([
+        {
+            "role": each.role, "stage": each.stage, "units": each.units, "unit": each.unit, "seconds": each.seconds,
+            "pictures per second": each.per_second, "hours": each.hours, "disk, GB": each.disk / _GIGA,
+            "memory, GB": each.memory / _GIGA,
+        }
+        for each in found
+    ])  # fmt: skip
+    text = numbers.to_csv(index=False, float_format="%.4g", lineterminator="\n")
+    write_whole(folder / "plan.csv", text.encode())
+    made = provenance()
+    where = f"Measured on {_device(compute)}, {made['threads']} threads, PyTorch {made['versions']['torch']}"
+    note = f"{where}, commit {(made['commit'] or 'unknown')[:10]}. Memory: of the GPU where there is one."
+    for role, rows in numbers.groupby("role", sort=False):
+        shown = pd.DataFrame({
+            "stage": rows["stage"],
+            "how many": [f"{units:,.0f} {unit}" for units, unit in zip(rows["units"], rows["unit"], strict=True)],
+            "pictures, per second": rows["pictures per second"].map("{:,.1f}".format),
+            "memory, GB": rows["memory, GB"].map("{:.1f}".format),
+            "in all, hours": rows["hours"].map("{:.2f}".format),
+            "disk, GB": rows["disk, GB"].map("{:.1f}".format),
+        })  # fmt: skip
+        write_whole(folder / f"plan_{role}.md", f"{markdown_table(shown, words=2)}\n\n{note}\n".encode())
 
 
 def summary(found: list[Estimate], places: Places) -> str:
@@ -130,7 +172,8 @@ def _classifier(stages: Stages) -> Iterator[Estimate]:
         train_classifier(build_classifier(config, len(pictures.classes)), pictures, short, compute=compute, seed=0)
 
     seconds, memory = _per_step(run, compute)
-    yield _estimate(stages, "classifier", config.training.steps * repeats, "steps", seconds, memory)
+    steps, batch = config.training.steps * repeats, config.training.batch_size
+    yield _estimate(stages, "classifier", steps, "steps", seconds, memory, pictures=batch)
 
 
 def _localisation(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estimate]:
@@ -185,7 +228,8 @@ def _clustering(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estima
         seconds, memory = _per_step(run, compute)
         rounds = variant.clustering.rounds * len(stages.variant_seeds(name))
         steps = rounds * (variant.clustering.training.steps + variant.clustering.center_steps)
-        yield _estimate(stages, f"clustering, {name}", steps, "steps", seconds, memory)
+        batch = variant.clustering.pictures_per_batch
+        yield _estimate(stages, f"clustering, {name}", steps, "steps", seconds, memory, pictures=batch)
         _, seconds, memory = _timed(lambda features=features: sum(1 for _ in blocks(features)), compute)
         yield _estimate(stages, f"relabelling, {name}", rounds * counts[0], "pictures", seconds / 2, memory)
 
@@ -219,7 +263,8 @@ def _network(
         train_segmentation(network, lambda _: scenes.image(0), lambda _: labels, 1, short, compute=compute, seed=0)
 
     seconds, memory = _per_step(run, compute)
-    yield _estimate(stages, name, config.training.steps * trainings, "steps", seconds, memory)
+    steps, batch = config.training.steps * trainings, config.training.batch_size
+    yield _estimate(stages, name, steps, "steps", seconds, memory, pictures=batch)
     segmenter = Segmenter(
         network=network.eval(), network_name=config.network, label_space=space, input_size=config.input_size,
         compute=compute,
@@ -232,9 +277,14 @@ def _network(
 
 
 def _per_step(run: Callable[[int], None], compute: Compute) -> tuple[float, int]:
-    """Seconds of a step, from the difference of two trainings, so that what comes before and after does not count."""
+    """Seconds of a step, from the difference of two trainings, so that what comes before and after does not count.
+
+    A first one, where it is not slow, warms up: on a GPU it also chooses and loads what all later ones have.
+    """
     _, short, _ = _timed(lambda: run(1), compute, warm=False)
-    more = 1 if short > _SLOW else 4
+    if short <= _SLOW:
+        _, short, _ = _timed(lambda: run(1), compute, warm=False)
+    more = 1 if short > _SLOW else 4 if short > _QUICK else 20
     _, long, memory = _timed(lambda: run(1 + more), compute, warm=False)
     return max(long - short, 0.0) / more, memory
 
@@ -269,11 +319,13 @@ def _peak(compute: Compute) -> int:
 
 
 def _estimate(
-    stages: Stages, stage: str, units: float, unit: str, seconds: float, memory: int, disk: float = 0.0
-) -> Estimate:
+    stages: Stages, stage: str, units: float, unit: str, seconds: float, memory: int, disk: float = 0.0,
+    pictures: int = 1,
+) -> Estimate:  # fmt: skip
     return Estimate(
-        role=stages.role.dataset, stage=stage, units=units, unit=unit, seconds=seconds, disk=disk, memory=memory
-    )
+        role=stages.role.dataset, stage=stage, units=units, unit=unit, seconds=seconds, pictures=pictures, disk=disk,
+        memory=memory,
+    )  # fmt: skip
 
 
 def _without_weights(places: Places) -> Profile:

@@ -17,7 +17,8 @@ from wsss_lib.data.pictures import read_label_map
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.measure import prediction_confusion
 from wsss_lib.experiments.pipeline import Stages
-from wsss_lib.experiments.segmentation import Segmentation
+from wsss_lib.experiments.profiles import Role
+from wsss_lib.experiments.segmentation import OURS, Segmentation
 from wsss_lib.localization.cam import normalize_maps
 from wsss_lib.localization.patches import LocalizationConfig, class_maps
 from wsss_lib.reporting import curves, figures, overview_figure, result_figures
@@ -131,11 +132,19 @@ def segmentation_losses(roles: Sequence[Stages]) -> PaperFigure:
 
 
 def segmentation_results(stages: Stages, rows: int = 3, split: str = "val") -> PaperFigure:
-    """Figure 6: predictions of every trained network beside the ground truth, for pictures spread over a split."""
-    scenes, seeds = stages.scenes(split), stages.role.segmentation_seeds
+    """Figure 6: predictions beside the ground truth, for pictures spread over a split.
+
+    Of our network with every seed; beside a method that goes beyond the paper, of both methods with the first seed.
+    """
+    scenes, role = stages.scenes(split), stages.role
     chosen = spread(rows, len(scenes))
+    seeds, systems = (
+        (role.segmentation_seeds[:1], (OURS, role.plus)) if role.plus else (role.segmentation_seeds, (OURS,))
+    )
     columns = {
-        "Ours" if len(seeds) == 1 else f"Ours, seed {seed}": _predictions(stages, split, seed, chosen) for seed in seeds
+        _column(system, seed, role): _predictions(stages, split, seed, chosen, system)
+        for system in systems
+        for seed in seeds
     }
     truths = ground_truths(scenes, chosen)
     figure = result_figures.qualitative_results(_images(scenes, chosen), columns, truths, stages.label_space)
@@ -224,8 +233,16 @@ def _of_pictures(stages: Stages, labels: np.ndarray, pictures: Sequence[int]) ->
     return [maps[index] for index in pictures]
 
 
-def _predictions(stages: Stages, split: str, seed: int, pictures: Sequence[int]) -> list[LabelMap]:
-    folder, names = Segmentation(stages=stages, seed=seed).predictions(split).folder, stages.scenes(split).names
+def _column(system: str, seed: int, role: Role) -> str:
+    """What a column of Figure 6 is called; a seed is named only where there are several."""
+    if role.plus:
+        return "The paper's method" if system == OURS else system.capitalize()
+    return "Ours" if len(role.segmentation_seeds) == 1 else f"Ours, seed {seed}"
+
+
+def _predictions(stages: Stages, split: str, seed: int, pictures: Sequence[int], system: str = OURS) -> list[LabelMap]:
+    run = Segmentation(stages=stages, system=system, seed=seed)
+    folder, names = run.predictions(split).folder, stages.scenes(split).names
     return [read_label_map(folder / f"{names[index]}.png", stages.label_space) for index in pictures]
 
 

@@ -2,9 +2,15 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TextIO
 
 from wsss_lib.training.report import in_words
+
+Say = Callable[[str], None]
+
+say: Say = partial(print, flush=True)
+"""To the reader at once, also where standard output is a file or a pipe."""
 
 
 def time_left(*, done: Sequence[tuple[float, float]], current: tuple[float, float], ahead: Sequence[float]) -> float:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,14 +25,11 @@ from wsss_lib.experiments.lock import lock
 from wsss_lib.experiments.notebooks import all_notebooks, checked_parameters, expected_minutes
 from wsss_lib.experiments.places import NOTEBOOKS, REPOSITORY, Places
 from wsss_lib.experiments.profiles import load_profile
-from wsss_lib.experiments.progress import LineWriter, Progress
+from wsss_lib.experiments.progress import LineWriter, Progress, Say, say
 from wsss_lib.experiments.segmentation import check_systems
 from wsss_lib.training.report import in_words
 from wsss_lib.vocabulary import WsssError
 
-Report = Callable[[str], None]
-
-_SAY: Report = partial(print, flush=True)
 _VERDICTS = ("verdict.txt", "verdict.md")
 
 _PATIENCE = 10.0  # a cell may take this many times what its whole notebook promises
@@ -85,7 +81,7 @@ class Job:
 
 def reproduce(
     places: Places, *, systems: str | None = None, force: bool = False, at_once: int | None = None,
-    report: Report = _SAY, folder: Path = NOTEBOOKS,
+    report: Say = say, folder: Path = NOTEBOOKS,
 ) -> None:  # fmt: skip
     """Run all notebooks in order, those that are not fresh, and end with the verdict that they wrote.
 
@@ -103,7 +99,7 @@ def reproduce(
     report("\n" + verdict.read_text(encoding="utf-8") if verdict else f"no verdict was written to {places.tables}")
 
 
-def _make_stages(jobs: Sequence[Job], systems: str, at_once: int | None, report: Report) -> None:
+def _make_stages(jobs: Sequence[Job], systems: str, at_once: int | None, report: Say) -> None:
     """What the notebooks will ask for; of systems that are finished nothing is left to make."""
     from wsss_lib.experiments.at_once import check_number, make_at_once, sensible_number
     from wsss_lib.experiments.makers import MAKERS
@@ -156,7 +152,7 @@ def run_notebooks(
     shared: bool = False,
     timeout: float | None = None,
     force: bool = False,
-    report: Report = _SAY,
+    report: Say = say,
 ) -> None:
     """Run the given notebooks in order, those that are not fresh (or all, with ``force``).
 

@@ -47,9 +47,10 @@ def with_spread(mean: float, std: float) -> str:
     return one_decimal(mean) if math.isnan(std) else f"{mean:.1f} ± {std:.1f}"
 
 
-def markdown_table(frame: pd.DataFrame) -> str:
-    """A pipe table; columns of numbers are aligned right."""
-    rules = ["---:" if _holds_numbers(name) else ":---" for name in frame.columns]
+def markdown_table(frame: pd.DataFrame, words: int | None = None) -> str:
+    """A pipe table; columns of numbers are aligned right: all but the first ``words``, or those whose names tell."""
+    numbers = [_holds_numbers(name) if words is None else place >= words for place, name in enumerate(frame.columns)]
+    rules = ["---:" if right else ":---" for right in numbers]
     rows = [list(frame.columns), rules, *frame.astype(str).to_numpy().tolist()]
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows)
 

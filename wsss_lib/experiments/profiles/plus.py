@@ -8,8 +8,8 @@ The paper's method stays in them as it is, on the profile's main data set. Besid
 4. the segmentation network learns from the surest half of every class's regions and decides the others itself;
 5. it has a decoder with finer features (FCN-8s).
 
-Every part is taken out once, with the same seeds; self-training is put in once; and the same network under full
-supervision is the ceiling.
+Every part is taken out once, with the same seeds; other shares than the half are tried; self-training is put in once;
+and the same network under full supervision is the ceiling.
 """
 
 from dataclasses import replace
@@ -26,6 +26,9 @@ FINER = 1.5
 
 KEPT = 0.5
 """Share of every class's regions, the surest, that the network learns from: the share of the first round."""
+
+SHARES = (0.3, 0.7)
+"""Other shares, beside all regions: what the choice of a half is worth."""
 
 DECODERS = {"largefov_mobilenet_v2": "fcn8s_mobilenet_v2", "largefov_small": "fcn8s_small"}
 """Network of the paper's kind -> the one with finer features on the same backbone."""
@@ -54,6 +57,7 @@ def with_plus(profile: Profile) -> Profile:
         "plus, without geometry": replace(method, labels="plus_without_geometry"),
         "plus, coarse features": replace(method, labels="plus_coarse_features"),
         "plus, balanced": replace(method, labels="plus_balanced"),
+        **{f"plus, surest {100 * share:.0f} %": replace(method, kept=share) for share in SHARES},
         "plus, all regions": replace(method, kept=1.0),
         "plus, coarse network": replace(method, network=coarse),
         "paper's labels, fine network": Beyond(labels="default", network=fine),
