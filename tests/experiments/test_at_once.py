@@ -16,7 +16,7 @@ import torch
 
 from wsss_lib.baselines.ccnn import CcnnConfig
 from wsss_lib.baselines.sec import SecConfig
-from wsss_lib.experiments import at_once
+from wsss_lib.experiments import at_once, measure
 from wsss_lib.experiments.at_once import make_at_once
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.files import load_json
@@ -148,6 +148,15 @@ def test_only_what_is_asked_for_is_made(open_tiny, tiny, tmp_path):
             params = [each.params for each in asked]
             assert {each["system"] for each in params if "system" in each} == systems
             assert any(each.artefact.stage == "full_supervision" for each in asked) is (wanted == "all")
+
+
+def test_notebooks_find_predictions_counted(open_tiny, tmp_path, monkeypatch):
+    """So that a notebook, which is one process, does not count those of many networks one after the other."""
+    experiment = open_tiny(tmp_path)
+    make_at_once(["predictions"], experiment.places, processes=1, systems="none", profile=experiment.profile)
+    monkeypatch.setattr(measure, "confusion_matrix", None)
+    scores = measure.segmentation_scores(open_tiny(tmp_path).main)
+    assert set(scores["split"]) == {"train", "val", "test"}
 
 
 def test_one_stage_at_a_time_on_a_gpu_or_a_single_core(monkeypatch):

@@ -9,19 +9,20 @@ import pytest
 
 from wsss_lib.experiments import code
 from wsss_lib.experiments.experiment import Experiment
+from wsss_lib.experiments.measure import counted_predictions
 from wsss_lib.experiments.profiles import Role
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.experiments.why import count_lines, stages_of, why_lines
 from wsss_lib.vocabulary import SettingsError
 
-DOWNSTREAM = {"clustering", "segmentation", "predictions"}
+DOWNSTREAM = {"clustering", "segmentation", "predictions", "confusion"}
 
 
 @pytest.fixture(scope="module")
 def folder(finished: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the finished run's store, with predictions, that tests may look at under other settings."""
+    """A copy of the finished run's store, with predictions counted, that tests may look at under other settings."""
     for split in ("train", "val", "test"):
-        Segmentation(stages=finished.main).predictions(split)
+        counted_predictions(Segmentation(stages=finished.main), split)
     copy = tmp_path_factory.mktemp("why")
     shutil.copytree(finished.places.build, copy, dirs_exist_ok=True)
     return copy

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Protocol
 
 from wsss_lib.experiments.inputs import SPLITS
+from wsss_lib.experiments.measure import counted_predictions
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.segmentation import (
     Segmentation,
@@ -56,8 +57,9 @@ def _systems(stages: Stages, systems: str = "all") -> list[Task]:
 
 
 def _predictions(stages: Stages, systems: str = "all") -> list[Task]:
+    """Also counted against labels where there are any: of many networks that takes as long as to predict."""
     runs = [*_own_runs(stages, systems), *_other_runs(stages, systems)]
-    return [partial(run.predictions, split) for run in runs for split in SPLITS]
+    return [partial(counted_predictions, run, split) for run in runs for split in SPLITS]
 
 
 def _own_runs(stages: Stages, systems: str) -> list[Segmentation]:

@@ -259,11 +259,17 @@ def prediction_confusion(run: Segmentation, split: str) -> ConfusionMatrix | Non
 
     The predictions are made in either case.
     """
+    counted = counted_predictions(run, split)
+    return None if run.stages.scenes(split).label_map is None else _matrix_in(counted)
+
+
+def counted_predictions(run: Segmentation, split: str) -> Artefact:
+    """The confusion matrix of a network's predictions; the predictions themselves where the split has no labels."""
     stages, predictions = run.stages, run.predictions(split)
     scenes = stages.scenes(split)
     if scenes.label_map is None:
-        return None
-    return _kept_confusion(stages, scenes, "predictions", predictions, lambda: predicted(stages, predictions, scenes))
+        return predictions
+    return _counted(stages, scenes, "predictions", predictions, lambda: predicted(stages, predictions, scenes))
 
 
 def _kept_confusion(
@@ -273,7 +279,22 @@ def _kept_confusion(
     source: Artefact | str,
     label_maps: Callable[[], Iterator[LabelMap]],
 ) -> ConfusionMatrix:
-    """A confusion matrix from the store; label maps are only made and compared if it is not there yet."""
+    """A confusion matrix from the store."""
+    return _matrix_in(_counted(stages, scenes, what, source, label_maps))
+
+
+def _matrix_in(counted: Artefact) -> ConfusionMatrix:
+    return load_arrays(counted.folder / "confusion.npz")["matrix"]
+
+
+def _counted(
+    stages: Stages,
+    scenes: SceneSet,
+    what: str,
+    source: Artefact | str,
+    label_maps: Callable[[], Iterator[LabelMap]],
+) -> Artefact:
+    """A confusion matrix in the store; label maps are only made and compared if it is not there yet."""
 
     def make(folder: Path) -> None:
         pairs = zip(label_maps(), _label_maps(scenes), strict=True)
@@ -281,8 +302,7 @@ def _kept_confusion(
 
     inputs = {"source": source, "labels": scenes.fingerprint}
     params = {"of": what, "code": code_of("confusion", make, reader=stages.role.source.reader)}
-    measured = stages.experiment.store.artefact("confusion", params=params, inputs=inputs, make=make)
-    return load_arrays(measured.folder / "confusion.npz")["matrix"]
+    return stages.experiment.store.artefact("confusion", params=params, inputs=inputs, make=make)
 
 
 def predicted(stages: Stages, predictions: Artefact, scenes: SceneSet) -> Iterator[LabelMap]:
