@@ -128,7 +128,7 @@ def test_figure_6_shows_the_predictions_on_disk(finished: Experiment):
 def test_figure_6_beyond_the_paper_shows_both_methods(open_tiny, finished: Experiment):
     """Of the first of two seeds each; where there are several, only the paper's profiles show them all."""
     role = finished.main.role
-    plus = Beyond(labels="default", network=role.segmentation, kept=0.5)
+    plus = Beyond(labels="default", network=replace(role.segmentation, label_stride=8))
     both = replace(role, clustering_seeds=(0, 1), segmentation_seeds=(0, 1))
     seeds = plates.segmentation_results(open_tiny(finished.places.build, role=both).main, rows=1).data
     assert list(seeds["predictions"]) == ["Ours, seed 0", "Ours, seed 1"]

@@ -228,18 +228,14 @@ def test_every_part_of_plus_is_taken_out_once():
     }
     beyond = dict(role.beyond)
     method = beyond.pop("plus")
-    assert (method.labels, method.kept, method.generations) == ("plus", paper.clustering.certain[0], 1)
+    assert method.labels == "plus"
     assert beyond == {
-        "plus, two generations": replace(method, generations=2),
         "plus, without geometry": replace(method, labels="plus_without_geometry"),
         "plus, coarse features": replace(method, labels="plus_coarse_features"),
         "plus, balanced": replace(method, labels="plus_balanced"),
-        "plus, surest 30 %": replace(method, kept=0.3),
-        "plus, surest 70 %": replace(method, kept=0.7),
-        "plus, all regions": replace(method, kept=1.0),
         "plus, coarse network": replace(method, network=role.segmentation),
-        "paper's labels, fine network": replace(method, labels="default", kept=1.0),
-        "full supervision, fine network": replace(method, labels=TRUTH, kept=1.0),
+        "paper's labels, fine network": replace(method, labels="default"),
+        "full supervision, fine network": replace(method, labels=TRUTH),
     }
     assert len(role.segmentation_seeds) == 3
 
@@ -248,8 +244,3 @@ def test_labels_that_no_variant_makes_are_refused():
     role = load_profile("camvid-plus").main
     with pytest.raises(SettingsError, match="learns from 'minus', which is no variant"):
         replace(role, beyond={"plus": replace(role.beyond["plus"], labels="minus")})
-    with pytest.raises(SettingsError, match="generations must be at least 1"):
-        replace(role.beyond["plus"], generations=0)
-    for share in (0.0, 1.5):
-        with pytest.raises(SettingsError, match="kept must be a share above 0 and up to 1"):
-            replace(role.beyond["plus"], kept=share)

@@ -35,13 +35,10 @@ MUTANTS = (
     Mutant(PATCHES, "logits.softmax(0) if", "logits.softmax(1) if", "softmax over classes", "localization/test_patches.py"),
     Mutant(PATCHES, "1 - result.amax(0)", "result.amax(0)", "background is where nothing else is", "localization/test_patches.py"),
     Mutant(PATCHES, "device=maps.device) + 0.5) / height", "device=maps.device)) / height", "half a cell", "localization/test_patches.py"),
-    # beyond the paper: place, shape and colour of regions, and self-training
+    # beyond the paper: place, shape and colour of regions
     Mutant("regions/geometry.py", "(tall + _THINNEST) / (wide + _THINNEST)", "(wide + _THINNEST) / (tall + _THINNEST)", "upright regions are tall", "regions/test_geometry.py"),
     Mutant("regions/geometry.py", "mean(y * x) - row * column", "mean(y * x) + row * column", "sign of the covariance", "regions/test_geometry.py"),
-    Mutant("segmentation/predict.py", ".masked_fill(absent, -torch.inf).softmax(0)", ".softmax(0)", "only tags are own labels", "segmentation/test_self_training.py"),
-    Mutant("segmentation/predict.py", "(logits.flip(2) if mirrored else logits)", "logits", "mirrored views are turned back", "segmentation/test_self_training.py"),
-    Mutant("segmentation/self_training.py", "certainty >= lowest[label_map]", "certainty <= lowest[label_map]", "the surest are kept, not the others", "segmentation/test_self_training.py"),
-    Mutant("segmentation/self_training.py", "share * counts.sum(1)", "share * counts.sum()", "a share of every class", "segmentation/test_self_training.py"),
+    Mutant("segmentation/predict.py", ".masked_fill(absent, -torch.inf).softmax(0)", ".softmax(0)", "only tags are predicted of a training picture", "baselines/test_skeleton.py"),
     # superpixels and pooling
     Mutant("regions/pooling.py", "(area / (height * width)", "(area / (height + width)", "share of a bin that a region covers", "regions/test_pooling.py"),
     Mutant("regions/pooling.py", "((1.0 / sizes)[ids]", "((sizes / sizes)[ids]", "a mean over the pixels, not a sum", "regions/test_pooling.py"),

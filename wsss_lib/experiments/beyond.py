@@ -15,7 +15,7 @@ from wsss_lib.experiments.measure import round_scores
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.profiles import TRUTH
 from wsss_lib.experiments.segmentation import OURS, Segmentation, beyond_runs, our_runs
-from wsss_lib.reporting.rendering import markdown_table, signed, with_spread
+from wsss_lib.reporting.rendering import NO_NUMBER, markdown_table, signed, with_spread
 
 PAPER = "the paper's method"
 """What the tables call our own network on the paper's labels."""
@@ -24,10 +24,10 @@ PAPER = "the paper's method"
 def parts(stages: Stages, scores: pd.DataFrame) -> pd.DataFrame:
     """A row for the paper's method and for each of what goes beyond it, as far as it is in ``scores``.
 
-    mIoU of the labels (train; of the last round, or, for a further generation, of what the one before was sure of) and
-    of the network (train, val), percent; and, without any label, how many percent of the pixels of the test pictures
-    networks of different seeds agree on. Where no network learnt from labels that differ from those of the rows above,
-    the row has only them. Also written as ``beyond.csv`` and ``.md``.
+    mIoU of the labels (train; of the last round) and of the network (train, val), percent; and, without any label, how
+    many percent of the pixels of the test pictures networks of different seeds agree on. Where no network learnt from
+    labels that differ from those of the rows above, the row has only them; a column that no row has is left out. Also
+    written as ``beyond.csv`` and ``.md``.
     """
     scores, systems = pd.concat([scores, round_scores(stages)], ignore_index=True), [OURS, *stages.role.beyond]
     numbers = pd.DataFrame([_row(stages, scores, system) for system in systems])
@@ -39,6 +39,7 @@ def parts(stages: Stages, scores: pd.DataFrame) -> pd.DataFrame:
         pairs = numbers[[column, f"{column}, std"]].to_numpy()
         shown[column] = [with_spread(mean, std) for mean, std in pairs]
     shown["seeds agree on test, %"] = [with_spread(value, float("nan")) for value in numbers["seeds agree on test, %"]]
+    shown = shown.loc[:, (shown != NO_NUMBER).any()]
     _write(stages, "beyond", numbers, shown)
     return shown
 
@@ -104,23 +105,21 @@ def _of(scores: pd.DataFrame, stages: Stages, system: str, split: str) -> pd.Dat
     return rows.loc[(rows["system"] == system) & rows["stage"].isin(["segmentation", "ablation", "reference"])]
 
 
-def _learns_from(stages: Stages, system: str) -> tuple[str, int]:
-    """What tells apart the labels that networks learn from: a variant (or ``TRUTH``), and which generation it is."""
+def _learns_from(stages: Stages, system: str) -> str:
+    """The variant whose labels a network learns from, or ``TRUTH``."""
     each = stages.role.beyond.get(system)
-    return (each.labels, each.generations) if each else ("default", 1)
+    return each.labels if each else "default"
 
 
 def _labels(scores: pd.DataFrame, stages: Stages, system: str) -> pd.DataFrame:
-    """Scores of the labels that a network learnt from: of the last round, all regions, or of the generation before."""
-    variant, generations = _learns_from(stages, system)
-    stage = "labels"
-    if generations == 1 and variant != TRUTH:
-        system, stage = OURS, f"round_{stages.role.variants[variant].clustering.rounds}"
-    else:
-        variant = ""
-    rows = scores.loc[(scores["dataset"] == stages.role.dataset) & (scores["system"] == system)]
+    """Scores of the labels that a network learnt from, of the last round; none of the true ones."""
+    variant = _learns_from(stages, system)
+    if variant == TRUTH:
+        return scores.iloc[:0]
+    last = f"round_{stages.role.variants[variant].clustering.rounds}"
+    rows = scores.loc[(scores["dataset"] == stages.role.dataset) & (scores["system"] == OURS)]
     seeds = list(stages.role.segmentation_seeds)
-    return rows.loc[(rows["stage"] == stage) & (rows["variant"] == variant) & rows["seed"].isin(seeds)]
+    return rows.loc[(rows["stage"] == last) & (rows["variant"] == variant) & rows["seed"].isin(seeds)]
 
 
 def _std(values: np.ndarray) -> float:

@@ -31,7 +31,6 @@ MADE_BY: dict[str, tuple[str, ...]] = {
     "segmentation": ("segmentation.pseudo_labels", "segmentation.networks", "segmentation.training"),
     "full_supervision": ("segmentation.networks", "segmentation.training"),
     "system": ("localization.patches", "clustering.seeds", "segmentation.pseudo_labels", "regions.flow"),
-    "own_labels": ("segmentation.self_training",),
     "predictions": ("segmentation.predict",),
     "confusion": (
         "localization.patches",

@@ -136,7 +136,7 @@ def segmentation_scores(stages: Stages) -> pd.DataFrame:
 
 
 def beyond_scores(runs: Sequence[Segmentation]) -> pd.DataFrame:
-    """Networks that go beyond the paper and, as stage ``labels``, what they learnt from.
+    """Networks that go beyond the paper; what they learnt from is among the rounds.
 
     The method itself is of stage ``segmentation``, its ablations are of stage ``ablation``, ceilings ``reference``.
     """
@@ -146,8 +146,7 @@ def beyond_scores(runs: Sequence[Segmentation]) -> pd.DataFrame:
         for run in runs
     }  # fmt: skip
     frames = [_network_scores([run for run in runs if run.system == name], stage[name]) for name in stage]
-    kept = [frame for frame in (*frames, _own_label_scores(runs)) if len(frame)]
-    return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame()
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def other_network_scores(stages: Stages, *, finished: bool = False) -> pd.DataFrame:

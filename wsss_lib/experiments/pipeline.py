@@ -257,11 +257,6 @@ class Stages:
         arrays = load_arrays(artefact.folder / "rounds.npz")
         return [arrays[name] for name in sorted(arrays)]
 
-    def last_round(self, variant: str = "default", seed: int = 0) -> tuple[Labels, Certainty]:
-        """Labels of all regions after the last round, and how sure it is of each of them, 0..1."""
-        folder = self.clustering_artefact(variant, seed).folder
-        return self.rounds(variant, seed)[-1], load_arrays(folder / "certainty.npz")["certainty"]
-
     def clustering_training(self, variant: str = "default", seed: int = 0) -> list[Mapping[str, list[float]]]:
         """Losses of both phases of every round."""
         return load_json(self.clustering_artefact(variant, seed).folder / "training.json")
@@ -277,7 +272,6 @@ class Stages:
                 report=self.progress(f"clustering, {variant}"),
             ))  # fmt: skip
             save_arrays(folder / "rounds.npz", {f"round_{k}": each.labels for k, each in enumerate(done, 1)})
-            save_arrays(folder / "certainty.npz", {"certainty": done[-1].certainty})
             losses = [{"losses": each.losses, "center_losses": each.center_losses} for each in done]
             save_json(folder / "training.json", losses)
             shutil.rmtree(folder / "unfinished", ignore_errors=True)

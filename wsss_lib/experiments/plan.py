@@ -240,7 +240,7 @@ def _networks(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estimate
     yield from _network(stages, "segmentation", role.segmentation, repeats, repeats, counts)
     for name, config in role.networks.items():
         yield from _network(stages, name, config, len(role.compared_seeds), len(role.compared_seeds), counts)
-    for name, each in role.beyond.items():  # one training each: earlier generations have rows of their own
+    for name, each in role.beyond.items():
         yield from _network(stages, name, each.network, repeats, repeats, counts)
     if role.systems:
         config = role.compared or role.segmentation

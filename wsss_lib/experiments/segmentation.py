@@ -18,14 +18,11 @@ from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save
 from wsss_lib.experiments.inputs import read_flow
 from wsss_lib.experiments.memory import kept
 from wsss_lib.experiments.names import check_name
-from wsss_lib.experiments.per_picture import save_array
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.profiles import TRUTH, Role
-from wsss_lib.experiments.profiles.schema import Beyond
 from wsss_lib.experiments.store import Artefact
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network
 from wsss_lib.segmentation.predict import Segmenter, load_segmenter, save_segmenter
-from wsss_lib.segmentation.self_training import own_labels
 from wsss_lib.segmentation.training import SegmentationConfig, train_segmentation
 from wsss_lib.training.loop import start_values
 from wsss_lib.vocabulary import DataError, LabelMap
@@ -69,7 +66,7 @@ class Segmentation:
     Ours is trained on the labels of the last round of the default variant; ``network`` is then the paper's name of a
     network (Table 9): its default, or a key of ``Role.networks``. Other systems train the role's default network in
     their own way (``baselines``). ``FULL_SUPERVISION`` is trained on the true label maps instead, like ours otherwise.
-    What goes beyond the paper (``Role.beyond``) has labels, a network and a number of generations of its own.
+    What goes beyond the paper (``Role.beyond``) has labels and a network of its own.
     """
 
     stages: Stages
@@ -94,19 +91,14 @@ class Segmentation:
 
     def artefact(self) -> Artefact:
         """The trained network with its losses, and the label maps it learnt from where they are the system's own."""
-        role = self.stages.role
-        return self._baseline() if self.system in role.systems else self._generation(self._beyond.generations)
+        return self._baseline() if self.system in self.stages.role.systems else self._own()
 
     @property
     def learns_from(self) -> str:
-        """The variant whose last round the network, or its first generation, learns from; or ``TRUTH``."""
-        return self._beyond.labels
-
-    @property
-    def _beyond(self) -> Beyond:
-        """Its settings; whoever does not go beyond the paper learns once, from all regions of the default variant."""
-        role, labels = self.stages.role, TRUTH if self.system == FULL_SUPERVISION else "default"
-        return role.beyond.get(self.system) or Beyond(labels=labels, network=role.segmentation)
+        """The variant whose last round the network learns from, or ``TRUTH``."""
+        if self.system in self.stages.role.beyond:
+            return self.stages.role.beyond[self.system].labels
+        return TRUTH if self.system == FULL_SUPERVISION else "default"
 
     @property
     def finished(self) -> bool:
@@ -127,7 +119,7 @@ class Segmentation:
     def labels(self) -> Sequence[LabelMap] | None:
         """The label maps that the system made for the training pictures and learnt from; ``None`` if it made none."""
         if self.system not in self.stages.role.systems:
-            return None if self.learns_from == TRUTH else self._pseudo_labels(self._beyond.generations)
+            return None if self.learns_from == TRUTH else self._pseudo_labels()
         path = self.artefact().folder / "labels.npz"
         if not path.is_file():
             return None
@@ -153,57 +145,33 @@ class Segmentation:
         inputs = {"network": trained, "pictures": scenes.fingerprint}
         return self.stages.artefact("predictions", {"split": split}, inputs, make)
 
-    def _generation(self, number: int) -> Artefact:
-        """The network of a generation: trained on labels of the clustering (or the true ones), or of the one before."""
+    def _own(self) -> Artefact:
+        """The network trained on labels of the clustering, or on the true ones."""
         stages, config, scenes = self.stages, self.config, self.stages.scenes("train")
         stage = "full_supervision" if self.learns_from == TRUTH else "segmentation"
         inputs = self._start()
-        if number > 1:
-            inputs["labels"] = self._own_labels(number - 1)
-        elif self.learns_from != TRUTH:
+        if self.learns_from != TRUTH:
             inputs["labels"] = stages.clustering_artefact(self.learns_from, self.seed)
 
         def make(folder: Path) -> None:
             network = self._new_network(config.network)
             losses = train_segmentation(
-                network, scenes.image, self._learnt_from(number), len(scenes), config, compute=stages.compute,
+                network, scenes.image, self._learnt_from(), len(scenes), config, compute=stages.compute,
                 seed=self.seed, checkpoint=folder / "training.pt", report=stages.progress(stage),
             )  # fmt: skip
             self._save(folder, network, config.network, losses)
             (folder / "training.pt").unlink(missing_ok=True)
 
-        params: dict[str, object] = {"config": config, "seed": self.seed}
-        if number == 1 and self.learns_from != TRUTH:
-            params["kept"] = self._beyond.kept
-        return stages.artefact(stage, params, inputs, make)
+        return stages.artefact(stage, {"config": config, "seed": self.seed}, inputs, make)
 
-    def _own_labels(self, number: int) -> Artefact:
-        """What the network of a generation says of the training pictures, one file for each."""
-        stages, scenes, trained = self.stages, self.stages.scenes("train"), self._generation(number)
-        settings = stages.role.beyond[self.system].self_training
+    def _pseudo_labels(self) -> Sequence[LabelMap]:
+        """The last round of the variant that the network learns from."""
+        return self.stages.label_maps(self.stages.rounds(self.learns_from, self.seed)[-1])
 
-        def make(folder: Path) -> None:
-            segmenter = load_segmenter(trained.folder, stages.compute)
-            report = stages.progress(self.system)
-            maps = own_labels(segmenter, scenes.image, stages.tags, settings, report=report)
-            for index, label_map in enumerate(maps):
-                save_array(folder, index, label_map, compress=True)
-
-        inputs = {"network": trained, "pictures": scenes.fingerprint}
-        return stages.artefact("own_labels", {"config": settings}, inputs, make)
-
-    def _pseudo_labels(self, number: int) -> Sequence[LabelMap]:
-        """The labels that a generation learns from, where they are not the true ones."""
-        stages = self.stages
-        if number > 1:
-            return stages.arrays(self._own_labels(number - 1).folder, len(stages.scenes("train")))
-        labels, certainty = stages.last_round(self.learns_from, self.seed)
-        return stages.label_maps(most_certain(labels, certainty, self._beyond.kept))
-
-    def _learnt_from(self, number: int) -> Callable[[int], LabelMap]:
-        """Label map of a training picture, as a generation learns from it."""
-        if number > 1 or self.learns_from != TRUTH:
-            return kept(self._pseudo_labels(number).__getitem__)
+    def _learnt_from(self) -> Callable[[int], LabelMap]:
+        """Label map of a training picture, as the network learns from it."""
+        if self.learns_from != TRUTH:
+            return kept(self._pseudo_labels().__getitem__)
         truth = self.stages.scenes("train").label_map
         if truth is None:
             raise DataError(

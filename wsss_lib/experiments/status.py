@@ -37,8 +37,9 @@ def newest_model(places: Places) -> Path:
     wanted = {"dataset": main.dataset, "config": plain(config)}
     store = Store(places.store)
     models = [each for each in store.contents(MODEL_STAGE) if wanted.items() <= each.record["params"].items()]
-    if main.plus:  # its ablations of one generation have the same settings
-        own = {artefact.key for artefact in store.contents("own_labels")}
+    if main.plus:  # ablations have the same network, but learn from other labels
+        variant = plain(main.variants[main.beyond[main.plus].labels])
+        own = {each.key for each in store.contents("clustering") if each.record["params"].get("variant") == variant}
         models = [model for model in models if model.record["inputs"].get("labels") in own]
     if not models:
         raise SettingsError(

@@ -51,19 +51,17 @@ def tagged_softmax(
     *,
     size: tuple[int, int],
     compute: Compute,
-    mirrored: bool = False,
 ) -> Float[Tensor, "class height width"]:
-    """Softmax over the tags of a training picture, seen at (width, height) ``size``: as large as it is, absent tags 0.
+    """Softmax over the tags of a training picture, as large as it is; absent tags 0.
 
-    ``mirrored``: the network sees it in the mirror; what it says is turned back.
+    ``size``: (width, height) at which the network sees it.
     """
     network.eval()
-    pixels = to_tensor([cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)])
+    pixels = compute.tensor(to_tensor([cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)]))
     with compute.autocast():
-        view = compute.tensor(pixels.flip(3) if mirrored else pixels)
-        logits = predict_logits(network, view, image.shape[:2]).float()
+        logits = predict_logits(network, pixels, image.shape[:2]).float()
     absent = torch.from_numpy(~tags).to(logits.device)[:, None, None]
-    return (logits.flip(2) if mirrored else logits).masked_fill(absent, -torch.inf).softmax(0)
+    return logits.masked_fill(absent, -torch.inf).softmax(0)
 
 
 def save_segmenter(segmenter: Segmenter, folder: Path) -> None:

@@ -11,7 +11,6 @@ from wsss_lib.clustering.seeds import SeedConfig
 from wsss_lib.data.folder import OwnFolders
 from wsss_lib.localization.patches import Heat, LocalizationConfig
 from wsss_lib.regions.superpixels import SuperpixelConfig
-from wsss_lib.segmentation.self_training import SelfTrainingConfig
 from wsss_lib.segmentation.training import SegmentationConfig
 from wsss_lib.vocabulary import SettingsError
 
@@ -67,22 +66,11 @@ class Variant:
 class Beyond:
     """A segmentation network that goes beyond the paper, an ablation of it, or its ceiling.
 
-    The first generation of ``network`` learns from the last round of the variant ``labels``, or from ``TRUTH``; every
-    further one starts anew and learns from what the generation before says of the training pictures. ``kept`` is the
-    share of every class's regions, the surest ones, that the first generation learns from; it does not know the others.
+    ``network`` learns from the last round of the variant ``labels``, or from ``TRUTH``.
     """
 
     labels: str
     network: SegmentationConfig
-    kept: float = 1.0
-    generations: int = 1
-    self_training: SelfTrainingConfig = field(default_factory=SelfTrainingConfig)
-
-    def __post_init__(self) -> None:
-        if self.generations < 1:
-            raise SettingsError(f"generations must be at least 1, not {self.generations}")
-        if not 0 < self.kept <= 1:
-            raise SettingsError(f"kept must be a share above 0 and up to 1, not {self.kept}")
 
 
 @dataclass(frozen=True, kw_only=True)
