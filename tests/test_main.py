@@ -141,3 +141,12 @@ def test_a_folder_for_predictions_that_is_read_only(
     said = capsys.readouterr().err
     assert said.startswith(f"wsss: {out} cannot be written to; pass --build (fit and predict: --out)")
     assert said.count("\n") == 1
+
+
+def test_asking_for_the_state_of_the_rehearsal_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    where = ["--profile", "paper-dry", "--build", str(tmp_path / "build")]
+    assert main(["status", *where]) == 0
+    assert "textures that stand for data are not written yet" in capsys.readouterr().out
+    assert main(["why", "clustering", *where]) == 2
+    assert "textures that stand for data are not written yet" in capsys.readouterr().err
+    assert not (tmp_path / "build").exists()

@@ -161,7 +161,7 @@ def status(where: Settings = Where()) -> int:
     places = where.places()
     print("\n".join(status_lines(places)), flush=True)
     try:
-        print("\n".join(count_lines(stages_of(Experiment(places)))))
+        print("\n".join(count_lines(stages_of(Experiment(places, asking=True)))))
     except DataError as error:
         print(f"The stages are not told, because their data are not there: {error}")
     return 0
@@ -178,7 +178,7 @@ def why(stage: tyro.conf.Positional[str], where: Settings = Where()) -> int:
     from wsss_lib.experiments.experiment import Experiment
     from wsss_lib.experiments.why import why_lines
 
-    print("\n".join(why_lines(Experiment(where.places()), stage)))
+    print("\n".join(why_lines(Experiment(where.places(), asking=True), stage)))
     return 0
 
 

@@ -12,7 +12,7 @@ from wsss_lib.data.label_spaces import CITYSCAPES
 from wsss_lib.data.textures import COUNTS, SIMPLE_PER_CLASS, texture, texture_trees
 from wsss_lib.data.voc2012 import voc2012
 from wsss_lib.regions.superpixels import superpixels
-from wsss_lib.vocabulary import IGNORE
+from wsss_lib.vocabulary import IGNORE, DataError
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,13 @@ def test_a_picture_is_as_hard_to_cut_as_a_photograph():
     assert 50 < superpixels(image).max() < 1500
     assert set(np.unique(labels)) <= set(range(5))
     assert not np.array_equal(image, texture(2, (480, 360), range(5))[0])
+
+
+def test_whoever_only_asks_writes_none(trees, tmp_path):
+    assert texture_trees(trees, write=False) == trees
+    with pytest.raises(DataError, match="are not written yet"):
+        texture_trees(tmp_path / "textures", write=False)
+    assert not (tmp_path / "textures").exists()
 
 
 def test_they_are_written_once(trees):

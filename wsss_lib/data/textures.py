@@ -17,16 +17,21 @@ from wsss_lib.data.cityscapes import LABEL_IDS, PICTURE
 from wsss_lib.data.disk import write_whole
 from wsss_lib.data.imagenet import synsets
 from wsss_lib.data.label_spaces import CAMVID, CITYSCAPES, CITYSCAPES_IDS, VOC, voc_palette
-from wsss_lib.vocabulary import Image, LabelMap
+from wsss_lib.vocabulary import DataError, Image, LabelMap
 
 COUNTS = {"train": 4, "val": 1, "test": 1}
 SIMPLE_PER_CLASS = 2
 _DONE = "complete"
 
 
-def texture_trees(root: Path) -> Path:
-    """Write ``cityscapes/``, ``camvid/``, ``voc2012/`` and ``imagenet/`` into ``root``, if they are not there yet."""
+def texture_trees(root: Path, *, write: bool = True) -> Path:
+    """Write ``cityscapes/``, ``camvid/``, ``voc2012/`` and ``imagenet/`` into ``root``, if they are not there yet.
+
+    ``DataError`` if they are not and nothing may be written.
+    """
     if not (root / _DONE).is_file():
+        if not write:
+            raise DataError("the random textures that stand for data are not written yet; the first run writes them")
         _cityscapes(root / "cityscapes")
         _camvid(root / "camvid")
         _voc(root / "voc2012")

@@ -26,15 +26,16 @@ class Experiment:
     ``workers`` share what is made picture by picture; those of the environment by default. ``together``: this is one of
     several processes that share every training; the first of them reports and writes. ``report`` is shown what happens;
     ``places.log`` gets that too, and a line for every epoch of a training; with ``None`` nobody hears anything.
+    ``asking``: only what there is will be asked for, so no textures are written in the place of data (``DataError``).
     """
 
     def __init__(
         self, places: Places, *, profile: Profile | None = None, report: Callable[[str], None] | None = print,
-        workers: Workers | None = None, together: Together | None = None,
+        workers: Workers | None = None, together: Together | None = None, asking: bool = False,
     ) -> None:  # fmt: skip
         profile = profile or load_profile(places.profile)
         if profile.textures and places.data is None:
-            places = replace(places, data=texture_trees(places.folder / "textures"))
+            places = replace(places, data=texture_trees(places.folder / "textures", write=not asking))
         self.places = places
         self.profile: Profile = playable(profile, places.data)
         if together and not together.first:
