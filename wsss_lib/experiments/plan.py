@@ -33,7 +33,7 @@ from wsss_lib.experiments.profiles.schema import Role
 from wsss_lib.experiments.provenance import provenance
 from wsss_lib.localization.patches import class_maps
 from wsss_lib.regions.superpixels import superpixels
-from wsss_lib.reporting.rendering import markdown_table
+from wsss_lib.reporting.rendering import markdown_table, one_decimal
 from wsss_lib.segmentation.networks import build_network
 from wsss_lib.segmentation.predict import Segmenter
 from wsss_lib.segmentation.training import SegmentationConfig, train_segmentation
@@ -127,10 +127,10 @@ def write_plan(found: list[Estimate], compute: Compute, folder: Path) -> None:
         shown = pd.DataFrame({
             "stage": rows["stage"],
             "how many": [f"{units:,.0f} {unit}" for units, unit in zip(rows["units"], rows["unit"], strict=True)],
-            "pictures, per second": rows["pictures per second"].map("{:,.1f}".format),
-            "memory, GB": rows["memory, GB"].map("{:.1f}".format),
+            "pictures, per second": rows["pictures per second"].map(one_decimal),
+            "memory, GB": rows["memory, GB"].map(one_decimal),
             "in all, hours": rows["hours"].map("{:.2f}".format),
-            "disk, GB": rows["disk, GB"].map("{:.1f}".format),
+            "disk, GB": rows["disk, GB"].map(one_decimal),
         })  # fmt: skip
         write_whole(folder / f"plan_{role}.md", f"{markdown_table(shown, words=2)}\n\n{note}\n".encode())
 
