@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from wsss_lib.data.label_spaces import CAMVID, CITYSCAPES, VOC
 from wsss_lib.data.pictures import read_image
-from wsss_lib.data.simple_images import TARGETS, missing_targets, simple_images, target_of
+from wsss_lib.data.simple_images import TARGETS, half_of, missing_targets, simple_images, target_of
 from wsss_lib.vocabulary import IGNORE, DataError
 
 
@@ -83,6 +84,28 @@ def test_fingerprint_follows_pictures_classes_and_target(simple_root: Path) -> N
 def test_simple_set_can_be_sent_to_another_process(simple_root: Path) -> None:
     simple = simple_images(simple_root, CAMVID)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(simple)).image(0), simple.image(0))
+
+
+def test_halves_have_every_second_picture_of_every_class(tmp_path: Path) -> None:
+    """Three cars and two skies: cars 0 and 2 and sky 0 in the first half, car 1 and sky 1 in the second."""
+    for number, name in enumerate(("car/a", "car/b", "car/c", "sky/a", "sky/b")):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        Pillow.fromarray(np.full((4, 4, 3), number, dtype=np.uint8)).save(path)
+    simple = simple_images(tmp_path, CAMVID)
+    for number, (labels, shown) in enumerate((((0, 0, 1), [0, 2, 3]), ((0, 1), [1, 4]))):
+        half = pickle.loads(pickle.dumps(half_of(simple, number)))
+        assert half.labels == labels
+        assert [int(half.image(i)[0, 0, 0]) for i in range(len(half))] == shown
+        assert (half.classes, half.targets) == (simple.classes, simple.targets)
+    prints = {simple.fingerprint, half_of(simple, 0).fingerprint, half_of(simple, 1).fingerprint}
+    assert len(prints) == 3
+
+
+def test_the_only_picture_of_a_class_is_in_both_halves(simple_root: Path) -> None:
+    """Two cars, and one picture of each of the other three classes."""
+    for number in (0, 1):
+        assert half_of(simple_images(simple_root, CAMVID), number).labels == (0, 1, 2, 3)
 
 
 def test_missing_and_empty_folders_say_what_is_expected(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What goes beyond the paper: labels and networks of its own, rows for every part, agreement without labels."""
 
+import pickle
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from wsss_lib.data.pictures import write_label_map
 from wsss_lib.experiments import beyond, pages, segmentation
+from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.measure import compared_scores, own_label_confusion, segmentation_scores
 from wsss_lib.experiments.profiles import TRUTH
 from wsss_lib.experiments.profiles.schema import Beyond
@@ -181,3 +184,47 @@ def test_agreement_by_hand(tmp_path, experiment):
 
     assert beyond.agreement([Network(k) for k in range(3)]) == pytest.approx(100 * (4 + 3 + 3) / 12)
     assert np.isnan(beyond.agreement([Network(0)]))
+
+
+@pytest.fixture(scope="module")
+def divided(experiment, open_tiny):
+    """The same with four simple pictures of a class, in a folder of its own."""
+    role = experiment.main.role
+    role = replace(role, source=replace(role.source, simple_count=4))
+    return open_tiny(experiment.places.build / "divided", role=role)
+
+
+def test_halves_share_nothing_but_what_needs_no_simple_picture(divided):
+    """Classifier, class maps, seeds and rounds are their own; superpixels are those of the whole."""
+    stages = divided.main
+    with divided.store.asking() as asked:
+        for each in (stages, *stages.halves):
+            each.clustering_artefact("more", 0)
+    counts = Counter(each.artefact.stage for each in {each.artefact.key: each for each in asked}.values())
+    own = {"classifier", "class_maps", "seeds", "clustering"}
+    assert {name for name, count in counts.items() if count == 3} >= own
+    assert counts["superpixels"] == 1
+
+
+def test_in_another_process_a_half_is_the_same_half(divided):
+    half = pickle.loads(pickle.dumps(divided.main.halves[1]))
+    assert half.simple.fingerprint == divided.main.halves[1].simple.fingerprint
+    assert half.simple.fingerprint.endswith("half 1")
+
+
+def test_halves_are_made_with_the_ablations_alone_and_shown_once_made(divided):
+    """What they agree on is the mean over classes of what both call a class, of what either does."""
+    stages, space = divided.main, divided.main.label_space
+    made = [task for task in MAKERS["clustering"](stages, "all") if task.func.__self__ in stages.halves]
+    assert len(made) == 2 * len(stages.role.variants)
+    assert not [task for task in MAKERS["clustering"](stages, "none") if task.func.__self__ in stages.halves]
+    assert np.isnan(beyond.agreement_of_halves(stages, "more"))
+    assert np.isnan(beyond.agreement_of_halves(stages, TRUTH))
+    for task in made:
+        task()
+    one, other = (np.stack(stages.label_maps(half.rounds("more")[-1])[:]) for half in stages.halves)
+    pairs = [(((one == c) & (other == c)).sum(), ((one == c) | (other == c)).sum()) for c in range(len(space))]
+    expected = np.mean([100 * both / either for both, either in pairs if either])
+    assert beyond.agreement_of_halves(stages, "more") == pytest.approx(expected)
+    shown = beyond.parts(stages, pages.measured([stages], "segmentation", systems="none"))
+    assert shown.set_index("method").loc["plus", beyond.HALVES_AGREE] == f"{expected:.1f}"

@@ -104,7 +104,7 @@ def test_what_trainings_ask_for_stays_in_memory(finished: Experiment):
     stages = finished.main
     scenes, run = stages.scenes("train"), Segmentation(stages=stages)
     assert scenes.label_map is not None
-    for ask in (scenes.image, scenes.label_map, run._learnt_from(1), run.material().seeds):
+    for ask in (scenes.image, scenes.label_map, run._learnt_from(), run.material().seeds):
         assert ask(0) is ask(0)
 
 

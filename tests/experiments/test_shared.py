@@ -61,7 +61,7 @@ def test_what_variants_do_not_share_is_made_before_the_rounds(tmp_path):
     Two processes would otherwise wait for one another at every one of them.
     """
     stages = Experiment(Places(profile="smoke-plus", build=tmp_path), report=None).main
-    tasks = [(task.func.__name__, task.args) for task in MAKERS["clustering"](stages)]
+    tasks = [(task.func.__name__, task.args) for task in MAKERS["clustering"](stages, "none")]
     assert tasks[:5] == [
         ("seeds_artefact", ("default", 0)),
         ("features_artefact", ("default", 0)),

@@ -7,13 +7,17 @@ what is none of the targets.
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from wsss_lib.data.disk import few, list_pictures
 from wsss_lib.data.label_spaces import CAMVID, CITYSCAPES
 from wsss_lib.data.pictures import fingerprint_of_files, image_reader
-from wsss_lib.vocabulary import IGNORE, DataError, LabelSpace, SimpleSet
+from wsss_lib.vocabulary import IGNORE, DataError, Image, LabelSpace, SimpleSet
 
 MANIFEST = "manifest.csv"
 
@@ -69,6 +73,27 @@ def simple_set(files: Mapping[str, Sequence[Path]], target: LabelSpace) -> Simpl
         image=image_reader(paths),
         fingerprint=fingerprint_of_files(paths, classes, labels, targets, target.name),
     )
+
+
+def half_of(simple: SimpleSet, number: int) -> SimpleSet:
+    """Every second picture of every class: the first, third, ... for 0, the second, fourth, ... for 1.
+
+    Two halves are two sets of evidence for the same classes. The only picture of a class is in both.
+    """
+    labels = np.array(simple.labels)
+    of_class = [np.flatnonzero(labels == label) for label in range(len(simple.classes))]
+    parts = [pictures[number::2] if len(pictures) > 1 else pictures for pictures in of_class]
+    chosen = np.sort(np.concatenate(parts)).tolist()
+    return replace(
+        simple,
+        labels=tuple(simple.labels[index] for index in chosen),
+        image=partial(_chosen, simple.image, chosen),
+        fingerprint=f"{simple.fingerprint}, half {number}",
+    )
+
+
+def _chosen(image: Callable[[int], Image], chosen: Sequence[int], index: int) -> Image:
+    return image(chosen[index])
 
 
 def target_of(simple_class: str, target: LabelSpace) -> int:

@@ -11,12 +11,15 @@ import pandas as pd
 
 from wsss_lib.data.disk import write_whole
 from wsss_lib.data.pictures import read_label_map
+from wsss_lib.evaluation.confusion import confusion_matrix
+from wsss_lib.evaluation.scores import scores as scores_of
 from wsss_lib.experiments.measure import round_scores
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.profiles import TRUTH
 from wsss_lib.experiments.segmentation import OURS, Segmentation, beyond_runs, our_runs
-from wsss_lib.reporting.rendering import NO_NUMBER, markdown_table, signed, with_spread
+from wsss_lib.reporting.rendering import NO_NUMBER, markdown_table, one_decimal, signed, with_spread
 
+SEEDS_AGREE, HALVES_AGREE = "seeds agree on test, %", "halves agree on train, mIoU"
 PAPER = "the paper's method"
 """What the tables call our own network on the paper's labels."""
 
@@ -25,9 +28,10 @@ def parts(stages: Stages, scores: pd.DataFrame) -> pd.DataFrame:
     """A row for the paper's method and for each of what goes beyond it, as far as it is in ``scores``.
 
     mIoU of the labels (train; of the last round) and of the network (train, val), percent; and, without any label, how
-    many percent of the pixels of the test pictures networks of different seeds agree on. Where no network learnt from
-    labels that differ from those of the rows above, the row has only them; a column that no row has is left out. Also
-    written as ``beyond.csv`` and ``.md``.
+    many percent of the pixels of the test pictures networks of different seeds agree on, and how well labels from two
+    halves of the simple pictures agree (:func:`agreement_of_halves`), where these are made. Where no network learnt
+    from labels that differ from those of the rows above, the row has only them; a column that no row has is left out.
+    Also written as ``beyond.csv`` and ``.md``.
     """
     scores, systems = pd.concat([scores, round_scores(stages)], ignore_index=True), [OURS, *stages.role.beyond]
     numbers = pd.DataFrame([_row(stages, scores, system) for system in systems])
@@ -38,7 +42,8 @@ def parts(stages: Stages, scores: pd.DataFrame) -> pd.DataFrame:
     for column in [name for name in numbers.columns if f"{name}, std" in numbers]:
         pairs = numbers[[column, f"{column}, std"]].to_numpy()
         shown[column] = [with_spread(mean, std) for mean, std in pairs]
-    shown["seeds agree on test, %"] = [with_spread(value, float("nan")) for value in numbers["seeds agree on test, %"]]
+    for column in (SEEDS_AGREE, HALVES_AGREE):
+        shown[column] = [one_decimal(value) for value in numbers[column]]
     shown = shown.loc[:, (shown != NO_NUMBER).any()]
     _write(stages, "beyond", numbers, shown)
     return shown
@@ -84,6 +89,25 @@ def agreement(runs: Sequence[Segmentation], split: str = "test") -> float:
     return float(100 * np.mean(shares))
 
 
+def agreement_of_halves(stages: Stages, variant: str) -> float:
+    """Mean IoU of the classes, percent, between the labels of the last round from either half of the simple pictures.
+
+    It asks for no label of the target. The halves share nothing but the ImageNet network, so what they agree on is not
+    what a method makes of single pictures. ``nan`` for ``TRUTH``, and where these rounds are not made.
+    """
+    if variant == TRUTH or stages.role.learns_from != "simple":
+        return float("nan")
+    seed = stages.role.clustering_seeds[0]
+    with stages.experiment.store.asking() as asked:
+        for half in stages.halves:
+            half.clustering_artefact(variant, seed)
+    if not all(each.artefact.complete for each in asked):
+        return float("nan")
+    one, other = (stages.label_maps(half.rounds(variant, seed)[-1]) for half in stages.halves)
+    pairs = ((one[picture], other[picture]) for picture in range(len(one)))
+    return scores_of(confusion_matrix(pairs, len(stages.label_space)), stages.label_space).miou_class
+
+
 def _row(stages: Stages, scores: pd.DataFrame, system: str) -> dict[str, object]:
     """Numbers of one method; ``nan`` for what was not measured."""
     network = _of(scores, stages, system, "train")
@@ -91,7 +115,8 @@ def _row(stages: Stages, scores: pd.DataFrame, system: str) -> dict[str, object]
     row |= _miou("labels, train", _labels(scores, stages, system))
     row |= _miou("network, train", network) | _miou("network, val", _of(scores, stages, system, "val"))
     runs = our_runs(stages) if system == OURS else [run for run in beyond_runs(stages) if run.system == system]
-    return row | {"seeds agree on test, %": float("nan") if network.empty else agreement(runs)}
+    row[SEEDS_AGREE] = float("nan") if network.empty else agreement(runs)
+    return row | {HALVES_AGREE: agreement_of_halves(stages, _learns_from(stages, system))}
 
 
 def _miou(title: str, rows: pd.DataFrame) -> dict[str, float]:

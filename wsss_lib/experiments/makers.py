@@ -33,8 +33,11 @@ def _classifier(stages: Stages, _: str = "all") -> list[Task]:
     return [partial(stages.classifier_artefact, seed) for seed in stages.role.classifier_seeds]
 
 
-def _clustering(stages: Stages, _: str = "all") -> list[Task]:
-    """What variants do not share comes first: processes make it side by side, while of the same thing one waits."""
+def _clustering(stages: Stages, systems: str = "all") -> list[Task]:
+    """What variants do not share comes first: processes make it side by side, while of the same thing one waits.
+
+    With the ablations of what goes beyond the paper come the rounds from halves of the simple pictures.
+    """
     first: dict[object, Task] = {}
     for variant, each in stages.role.variants.items():
         seed = stages.variant_seeds(variant)[0]
@@ -45,7 +48,13 @@ def _clustering(stages: Stages, _: str = "all") -> list[Task]:
         for variant in stages.role.variants
         for seed in stages.variant_seeds(variant)
     ]
-    return [*first.values(), *rounds]
+    halves = [
+        partial(half.clustering_artefact, variant, stages.role.clustering_seeds[0])
+        for half in stages.halves
+        for variant in stages.role.variants
+        if stages.role.beyond and stages.role.learns_from == "simple" and systems == "all"
+    ]
+    return [*first.values(), *rounds, *halves]
 
 
 def _segmentation(stages: Stages, systems: str = "all") -> list[Task]:

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache, partial
-from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +31,7 @@ from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFea
 from wsss_lib.clustering.rounds import Certainty, Labels, cluster
 from wsss_lib.clustering.seeds import choose_seeds
 from wsss_lib.data.pictures import fingerprint_of_files
+from wsss_lib.data.simple_images import half_of
 from wsss_lib.experiments.class_maps import ClassMaps
 from wsss_lib.experiments.code import code_of
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
@@ -62,13 +62,19 @@ class Stages:
     times, and disk caches are not to be relied on. Of the features of all regions, which are large, only the last ones.
     """
 
-    def __init__(self, role: Role, experiment: "Experiment") -> None:
+    def __init__(self, role: Role, experiment: "Experiment", simple_half: int | None = None) -> None:
         self.role, self.experiment = role, experiment
         self.compute: Compute = experiment.compute
+        self._simple_half = simple_half
 
     def __reduce__(self):
         """In another process they are opened anew, with their experiment."""
-        return methodcaller("role", self.role.dataset), (self.experiment,)
+        return _reopened, (self.experiment, self.role.dataset, self._simple_half)
+
+    @cached_property
+    def halves(self) -> tuple["Stages", "Stages"]:
+        """The stages of the same role twice, each learning from one half of the simple pictures (``half_of``)."""
+        return Stages(self.role, self.experiment, 0), Stages(self.role, self.experiment, 1)
 
     # ---------------------------------------------------------------------------------------------------- pictures
 
@@ -82,7 +88,8 @@ class Stages:
     @cached_property
     def simple(self) -> SimpleSet:
         """The simple pictures; only roles that learn from them have any."""
-        return read_simple(self.role.source, self.experiment.places.data)
+        simple = read_simple(self.role.source, self.experiment.places.data)
+        return simple if self._simple_half is None else half_of(simple, self._simple_half)
 
     @cached_property
     def label_space(self) -> LabelSpace:
@@ -336,4 +343,10 @@ class Stages:
 
     def progress(self, what: str) -> Report:
         """Who hears of the progress of a stage, with the role and the stage in front."""
-        return self.experiment.report.about(f"{self.role.dataset}, {what}")
+        half = "" if self._simple_half is None else f"half {self._simple_half}, "
+        return self.experiment.report.about(f"{self.role.dataset}, {half}{what}")
+
+
+def _reopened(experiment: "Experiment", dataset: str, simple_half: int | None) -> Stages:
+    stages = experiment.role(dataset)
+    return stages if simple_half is None else stages.halves[simple_half]
