@@ -8,8 +8,8 @@ The paper's method stays in them as it is, on the profile's main data set. Besid
 4. the segmentation network has a decoder with finer features (FCN-8s).
 
 Every part is taken out once, with the same seeds; and the same network under full supervision is the ceiling. Two more
-parts were built, gave nothing over three seeds and were taken out again: learning from the surest regions alone, and
-self-training (``figures/camvid-plus-gpu``, made by the commit that is named there, still has their rows).
+parts were built, tried over three seeds and taken out again: learning from the surest regions alone, for which only val
+spoke, and self-training (``figures/camvid-plus-gpu``, made by the commit that is named there, still has their rows).
 """
 
 from dataclasses import replace
