@@ -206,6 +206,11 @@ def test_halves_share_nothing_but_what_needs_no_simple_picture(divided):
     assert counts["superpixels"] == 1
 
 
+def test_who_learns_from_tags_alone_has_no_halves(divided, open_tiny):
+    role = replace(divided.main.role, learns_from="tags")
+    assert open_tiny(divided.places.build, role=role).main.halves == ()
+
+
 def test_in_another_process_a_half_is_the_same_half(divided):
     half = pickle.loads(pickle.dumps(divided.main.halves[1]))
     assert half.simple.fingerprint == divided.main.halves[1].simple.fingerprint

@@ -19,8 +19,8 @@ to stride 8, and has 256 (8 / stride)^2 steps on coarser grids: it reaches equal
 overturns many of the cells that the CRF was sure of (a network that learnt for a hundred steps instead of ten thousand
 has poor affinities), it is halved until it keeps ``minimum_kept`` of what a single step keeps: no label decides.
 Published momentum is 0 by an oversight (spec. 1.2) at learning rate 0.1; with momentum 0.9 a tenth of that rate is the
-same. The walk's labels are not refined by a CRF at full size before training, as published: scores after a walk are so
-flat that the CRF overruled them (``figures/tried.csv``). Labels per superpixel are an option, off as published.
+same. Published labels are refined by a CRF at full size before training; ours are not, because on MSRC-21 it overruled
+what the walk said (``figures/tried.csv``). Labels per superpixel are an option, off as published.
 """
 
 from dataclasses import dataclass, field, replace

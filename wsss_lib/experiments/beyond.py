@@ -34,8 +34,11 @@ def parts(stages: Stages, scores: pd.DataFrame) -> pd.DataFrame:
     Also written as ``beyond.csv`` and ``.md``.
     """
     scores, systems = pd.concat([scores, round_scores(stages)], ignore_index=True), [OURS, *stages.role.beyond]
+    learnt = pd.Series([Segmentation(stages=stages, system=system).learns_from for system in systems])
+    halves = {variant: agreement_of_halves(stages, variant) for variant in learnt.unique()}
     numbers = pd.DataFrame([_row(stages, scores, system) for system in systems])
-    repeated = pd.Series([_learns_from(stages, system) for system in systems]).duplicated()
+    numbers[HALVES_AGREE] = learnt.map(halves)
+    repeated = learnt.duplicated()
     trained, labelled = numbers["network, train"].notna(), numbers["labels, train"].notna()
     numbers = numbers.loc[trained | (labelled & ~repeated)].reset_index(drop=True)
     shown = pd.DataFrame({"method": numbers["method"]})
@@ -95,7 +98,7 @@ def agreement_of_halves(stages: Stages, variant: str) -> float:
     It asks for no label of the target. The halves share nothing but the ImageNet network, so what they agree on is not
     what a method makes of single pictures. ``nan`` for ``TRUTH``, and where these rounds are not made.
     """
-    if variant == TRUTH or stages.role.learns_from != "simple":
+    if variant == TRUTH or not stages.halves:
         return float("nan")
     seed = stages.role.clustering_seeds[0]
     with stages.experiment.store.asking() as asked:
@@ -115,8 +118,7 @@ def _row(stages: Stages, scores: pd.DataFrame, system: str) -> dict[str, object]
     row |= _miou("labels, train", _labels(scores, stages, system))
     row |= _miou("network, train", network) | _miou("network, val", _of(scores, stages, system, "val"))
     runs = our_runs(stages) if system == OURS else [run for run in beyond_runs(stages) if run.system == system]
-    row[SEEDS_AGREE] = float("nan") if network.empty else agreement(runs)
-    return row | {HALVES_AGREE: agreement_of_halves(stages, _learns_from(stages, system))}
+    return row | {SEEDS_AGREE: float("nan") if network.empty else agreement(runs)}
 
 
 def _miou(title: str, rows: pd.DataFrame) -> dict[str, float]:
@@ -130,15 +132,9 @@ def _of(scores: pd.DataFrame, stages: Stages, system: str, split: str) -> pd.Dat
     return rows.loc[(rows["system"] == system) & rows["stage"].isin(["segmentation", "ablation", "reference"])]
 
 
-def _learns_from(stages: Stages, system: str) -> str:
-    """The variant whose labels a network learns from, or ``TRUTH``."""
-    each = stages.role.beyond.get(system)
-    return each.labels if each else "default"
-
-
 def _labels(scores: pd.DataFrame, stages: Stages, system: str) -> pd.DataFrame:
     """Scores of the labels that a network learnt from, of the last round; none of the true ones."""
-    variant = _learns_from(stages, system)
+    variant = Segmentation(stages=stages, system=system).learns_from
     if variant == TRUTH:
         return scores.iloc[:0]
     last = f"round_{stages.role.variants[variant].clustering.rounds}"

@@ -52,7 +52,7 @@ def _clustering(stages: Stages, systems: str = "all") -> list[Task]:
         partial(half.clustering_artefact, variant, stages.role.clustering_seeds[0])
         for half in stages.halves
         for variant in stages.role.variants
-        if stages.role.beyond and stages.role.learns_from == "simple" and systems == "all"
+        if stages.role.beyond and systems == "all"
     ]
     return [*first.values(), *rounds, *halves]
 

@@ -72,9 +72,13 @@ class Stages:
         return _reopened, (self.experiment, self.role.dataset, self._simple_half)
 
     @cached_property
-    def halves(self) -> tuple["Stages", "Stages"]:
-        """The stages of the same role twice, each learning from one half of the simple pictures (``half_of``)."""
-        return Stages(self.role, self.experiment, 0), Stages(self.role, self.experiment, 1)
+    def halves(self) -> tuple["Stages", ...]:
+        """The stages of the same role twice, each learning from one half of the simple pictures (``half_of``).
+
+        None of a role that learns from no simple pictures.
+        """
+        numbers = (0, 1) if self.role.learns_from == "simple" else ()
+        return tuple(Stages(self.role, self.experiment, number) for number in numbers)
 
     # ---------------------------------------------------------------------------------------------------- pictures
 
