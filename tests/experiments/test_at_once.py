@@ -150,13 +150,15 @@ def test_only_what_is_asked_for_is_made(open_tiny, tiny, tmp_path):
             assert any(each.artefact.stage == "full_supervision" for each in asked) is (wanted == "all")
 
 
-def test_notebooks_find_predictions_counted(open_tiny, tmp_path, monkeypatch):
+def test_notebooks_find_labels_and_predictions_counted(open_tiny, tmp_path, monkeypatch):
     """So that a notebook, which is one process, does not count those of many networks one after the other."""
     experiment = open_tiny(tmp_path)
     make_at_once(["predictions"], experiment.places, processes=1, systems="none", profile=experiment.profile)
     monkeypatch.setattr(measure, "confusion_matrix", None)
-    scores = measure.segmentation_scores(open_tiny(tmp_path).main)
-    assert set(scores["split"]) == {"train", "val", "test"}
+    stages = open_tiny(tmp_path).main
+    assert set(measure.segmentation_scores(stages)["split"]) == {"train", "val", "test"}
+    assert set(measure.seed_scores(stages)["stage"]) == {*measure.SEED_STAGES.values(), "seeds"}
+    assert set(measure.round_scores(stages)["variant"]) == set(stages.role.variants)
 
 
 def test_one_stage_at_a_time_on_a_gpu_or_a_single_core(monkeypatch):

@@ -88,21 +88,31 @@ def test_speed_counts_the_pictures_of_a_step():
     assert np.isnan(replace(step, seconds=0.0).per_second)
 
 
-@pytest.mark.parametrize(("lasts", "steps"), [(0.1, [1, 1, 21]), (5.0, [1, 1, 5]), (30.0, [1, 2])])
-def test_quick_steps_are_measured_more_often_and_warmed_up(monkeypatch, lasts, steps):
-    """A step costs a thousandth of what starting does: 21 tell it from one, and what only the first pays is not in."""
+@pytest.mark.parametrize(
+    ("lasts", "of_a_step", "steps"),
+    [
+        (0.1, 0.5, [1, 1, 21]),
+        (5.0, 0.5, [1, 1, 5]),
+        (30.0, 0.5, [1, 2]),
+        (0.1, 0.001, [1, 1, 21, 81]),
+        (5.0, 0.001, [1, 1, 5, 17, 65]),
+        (30.0, 0.001, [1, 2, 5, 17]),
+    ],
+)
+def test_quick_steps_are_measured_more_often_and_warmed_up(monkeypatch, lasts, of_a_step, steps):
+    """A step costs half or a thousandth of what starting does; what only the first training pays is not in."""
     done, clock = [], [0.0]
 
     def run(count):
-        clock[0] += lasts + (100 if not done and lasts < 10 else 0) + count * lasts / 1000
+        clock[0] += lasts + (100 if not done and lasts < 10 else 0) + count * lasts * of_a_step
         done.append(count)
 
     monkeypatch.setattr(plan.time, "perf_counter", lambda: clock[0])
     if lasts < 10:
-        monkeypatch.setattr(plan, "_SLOW", 200.0)
+        monkeypatch.setattr(plan, "_SLOW", 200.0)  # of the first training, which pays for more
     seconds, _ = plan._per_step(run, choose_compute("cpu"))
     assert done == steps
-    assert seconds == pytest.approx(lasts / 1000)
+    assert seconds == pytest.approx(lasts * of_a_step)
 
 
 def test_every_system_of_the_paper_has_a_price():

@@ -43,9 +43,9 @@ def texture_trees(root: Path, *, write: bool = True) -> Path:
 def texture(seed: int, size: tuple[int, int], classes: Sequence[int]) -> tuple[Image, LabelMap]:
     """A picture of (width, height) ``size`` and its label map with some of ``classes``."""
     rng, (width, height) = np.random.default_rng(seed), size
-    coarse = rng.integers(0, 1 << 20, (5, 8)).astype(np.int32)
+    coarse = rng.integers(0, 1 << 20, (15, 24)).astype(np.int32)
     cells = cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    shift = cv2.resize(rng.normal(0, width / 40, (6, 9)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
+    shift = cv2.resize(rng.normal(0, width / 120, (18, 27)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     moved = cv2.remap(
         cells.astype(np.float32), columns + shift, rows + shift, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Protocol
 
 from wsss_lib.experiments.inputs import SPLITS
-from wsss_lib.experiments.measure import counted_predictions
+from wsss_lib.experiments.measure import all_rounds, all_seeds, counted_predictions, counted_round, counted_seeds
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.segmentation import (
     Segmentation,
@@ -66,9 +66,16 @@ def _systems(stages: Stages, systems: str = "all") -> list[Task]:
 
 
 def _predictions(stages: Stages, systems: str = "all") -> list[Task]:
-    """Also counted against labels where there are any: of many networks that takes as long as to predict."""
+    """Also counted against labels where there are any: of many networks that takes as long as to predict.
+
+    So are seeds and rounds, which are predictions for the training pictures: a notebook would count one after another.
+    """
     runs = [*_own_runs(stages, systems), *_other_runs(stages, systems)]
-    return [partial(counted_predictions, run, split) for run in runs for split in SPLITS]
+    labels: list[Task] = []
+    if stages.scenes("train").label_map is not None:
+        labels = [partial(counted_seeds, stages, *each) for each in all_seeds(stages)]
+        labels += [partial(counted_round, stages, *each) for each in all_rounds(stages)]
+    return [*labels, *(partial(counted_predictions, run, split) for run in runs for split in SPLITS)]
 
 
 def _own_runs(stages: Stages, systems: str) -> list[Segmentation]:

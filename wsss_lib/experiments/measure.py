@@ -3,7 +3,6 @@
 Measuring is the only place where label maps of the target data are read, besides the tags that come from them.
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -83,15 +82,30 @@ def seed_scores(stages: Stages) -> pd.DataFrame:
     (stage ``seeds``, Table 6), on the training pictures.
     """
     rows = []
-    for variant in distinct_seed_rules(stages):
-        for where, stage in SEED_STAGES.items():
-            if getattr(stages.role, where) is None:
-                continue
-            own = [stage, "seeds"] if stages.role.variants[variant].where == where else [stage]
-            for seed in stages.role.classifier_seeds:
-                matrix = label_confusion(stages, stages.seeds(variant, seed, where))
-                rows += [_score(stages, matrix, "train", name, variant, seed) for name in own]
+    for variant, seed, where in all_seeds(stages):
+        stage = SEED_STAGES[where]
+        own = [stage, "seeds"] if stages.role.variants[variant].where == where else [stage]
+        matrix = _matrix_in(counted_seeds(stages, variant, seed, where))
+        rows += [_score(stages, matrix, "train", name, variant, seed) for name in own]
     return pd.concat(rows, ignore_index=True)
+
+
+def all_seeds(stages: Stages) -> list[tuple[str, int, str]]:
+    """(variant, seed, localisation) of all seeds that are measured; of variants with the same rule the first alone."""
+    return [
+        (variant, seed, where)
+        for variant in distinct_seed_rules(stages)
+        for where in SEED_STAGES
+        if getattr(stages.role, where) is not None
+        for seed in stages.role.classifier_seeds
+    ]
+
+
+def counted_seeds(stages: Stages, variant: str, seed: int, where: str) -> Artefact:
+    """The confusion matrix of seeds, as :func:`label_confusion`."""
+    source = stages.seeds_artefact(variant, seed, where)
+    label_maps = partial(_region_labels, stages, lambda: stages.seeds(variant, seed, where))
+    return _counted(stages, stages.scenes("train"), "seeds", source, label_maps)
 
 
 def distinct_seed_rules(stages: Stages) -> list[str]:
@@ -121,12 +135,27 @@ def tag_agreement(stages: Stages) -> pd.DataFrame:
 def round_scores(stages: Stages) -> pd.DataFrame:
     """Labels after every round, of every variant (Tables 6 and 7)."""
     rows = [
-        _score(stages, label_confusion(stages, labels), "train", f"round_{number}", variant, seed)
-        for variant in stages.role.variants
-        for seed in stages.variant_seeds(variant)
-        for number, labels in enumerate(stages.rounds(variant, seed), 1)
+        _score(stages, _matrix_in(counted_round(stages, *each)), "train", f"round_{each[2]}", *each[:2])
+        for each in all_rounds(stages)
     ]
     return pd.concat(rows, ignore_index=True)
+
+
+def all_rounds(stages: Stages) -> list[tuple[str, int, int]]:
+    """(variant, seed, number from 1) of all rounds."""
+    return [
+        (name, seed, number)
+        for name, variant in stages.role.variants.items()
+        for seed in stages.variant_seeds(name)
+        for number in range(1, variant.clustering.rounds + 1)
+    ]
+
+
+def counted_round(stages: Stages, variant: str, seed: int, number: int) -> Artefact:
+    """The confusion matrix of the labels after a round, as :func:`label_confusion`."""
+    source = stages.clustering_artefact(variant, seed)
+    label_maps = partial(_region_labels, stages, lambda: stages.rounds(variant, seed)[number - 1])
+    return _counted(stages, stages.scenes("train"), f"round {number}", source, label_maps)
 
 
 def segmentation_scores(stages: Stages) -> pd.DataFrame:
@@ -237,11 +266,12 @@ def _cam_confusion(stages: Stages, split: str, seed: int, *, tagged: bool) -> Co
 
 def label_confusion(stages: Stages, labels: Labels) -> ConfusionMatrix:
     """Region labels against the training label maps; unlabelled pixels count as misses."""
-    regions = stages.regions_artefact.key
-    digest = hashlib.sha256(labels.tobytes()).hexdigest()
-    return _kept_confusion(
-        stages, stages.scenes("train"), "region labels", f"{regions} {digest}", lambda: iter(stages.label_maps(labels))
-    )
+    pairs = zip(stages.label_maps(labels), _label_maps(stages.scenes("train")), strict=True)
+    return confusion_matrix(pairs, len(stages.label_space))
+
+
+def _region_labels(stages: Stages, labels: Callable[[], Labels]) -> Iterator[LabelMap]:
+    return iter(stages.label_maps(labels()))
 
 
 def own_label_confusion(run: Segmentation) -> ConfusionMatrix | None:

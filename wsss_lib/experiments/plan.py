@@ -21,7 +21,8 @@ import psutil
 import torch
 
 from wsss_lib.classification.classifier import build_classifier, train_classifier
-from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, blocks, describe
+from wsss_lib.clustering.network import RegionNetwork
+from wsss_lib.clustering.region_features import RegionFeatures, blocks, describe
 from wsss_lib.clustering.rounds import cluster
 from wsss_lib.data.disk import write_whole
 from wsss_lib.experiments.experiment import Experiment
@@ -49,6 +50,9 @@ Value = TypeVar("Value")
 _GIGA = 1e9
 _SLOW = 20.0  # seconds of a training of one step, beyond which two must do
 _QUICK = 2.0  # seconds of one below which twenty more cost little, and tell a step from the jitter of starting
+_CLEAR = 0.25  # the share of a training of one step that further steps must take to be told from its jitter
+_MOST_STEPS = 64  # are enough, clear or not
+_PATIENCE = 120.0  # seconds after which nothing is measured more often
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,12 +215,7 @@ def _clustering(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estima
             described.add(config)
             disk = counts[0] * kept.nbytes
             yield _estimate(stages, f"region features, {config.pooling}", counts[0], "pictures", seconds, memory, disk)
-        twice = np.array([count, count])
-        features = (
-            MaskedRoi([kept, kept], [regions, regions], twice)
-            if config.pooling == "masked_roi"
-            else MeanPooled(np.concatenate([kept, kept]), twice)
-        )
+        features = RegionFeatures([kept, kept], np.array([count, count]))
 
         def run(steps: int, features=features, settings=variant.clustering) -> None:
             short = replace(
@@ -230,8 +229,17 @@ def _clustering(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estima
         steps = rounds * (variant.clustering.training.steps + variant.clustering.center_steps)
         batch = variant.clustering.pictures_per_batch
         yield _estimate(stages, f"clustering, {name}", steps, "steps", seconds, memory, pictures=batch)
-        _, seconds, memory = _timed(lambda features=features: sum(1 for _ in blocks(features)), compute)
+        hidden, dropout = variant.clustering.hidden, variant.clustering.dropout
+        network = compute.place(RegionNetwork(features.width, hidden, len(stages.label_space), dropout)).eval()
+        _, seconds, memory = _timed(lambda given=(network, features): _scored(*given, compute), compute)
         yield _estimate(stages, f"relabelling, {name}", rounds * counts[0], "pictures", seconds / 2, memory)
+
+
+@torch.no_grad()
+def _scored(network: RegionNetwork, features: RegionFeatures, compute: Compute) -> None:
+    for _, pooled in blocks(features):
+        with compute.autocast():
+            network(pooled.to(compute.device))
 
 
 def _networks(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estimate]:
@@ -279,14 +287,19 @@ def _network(
 def _per_step(run: Callable[[int], None], compute: Compute) -> tuple[float, int]:
     """Seconds of a step, from the difference of two trainings, so that what comes before and after does not count.
 
-    A first one, where it is not slow, warms up: on a GPU it also chooses and loads what all later ones have.
+    A first one, where it is not slow, warms up: on a GPU it also chooses and loads what all later ones have. Where most
+    of a training is not its steps, their number grows until they can be told from its jitter.
     """
     _, short, _ = _timed(lambda: run(1), compute, warm=False)
     if short <= _SLOW:
         _, short, _ = _timed(lambda: run(1), compute, warm=False)
-    more = 1 if short > _SLOW else 4 if short > _QUICK else 20
-    _, long, memory = _timed(lambda: run(1 + more), compute, warm=False)
-    return max(long - short, 0.0) / more, memory
+    more, spent = 1 if short > _SLOW else 4 if short > _QUICK else 20, short
+    while True:
+        _, long, memory = _timed(lambda more=more: run(1 + more), compute, warm=False)
+        gained, spent = max(long - short, 0.0), spent + long
+        if gained >= _CLEAR * short or more >= _MOST_STEPS or spent >= _PATIENCE:
+            return gained / more, memory
+        more *= 4
 
 
 def _timed(call: Callable[[], Value], compute: Compute, *, warm: bool = True) -> tuple[Value, float, int]:
