@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wsss_lib.clustering.region_features import RegionFeatures
+from wsss_lib.clustering.region_features import MeanPooled
 from wsss_lib.vocabulary import IGNORE, LabelSpace
 
 CENTERS = np.array([[4.0, 0.0], [-2.0, 3.5], [-2.0, -3.5]])
@@ -26,7 +26,7 @@ class Plane:
         self.tags = np.array([[True, True, True]] * 3 + [[True, True, False]] * 3)
         self.truth = np.concatenate([rng.choice(np.flatnonzero(tags), 20) for tags in self.tags]).astype(np.uint8)
         array = CENTERS[self.truth] + rng.normal(scale=0.7, size=(120, 2))
-        self.features = RegionFeatures(array.astype(np.float16).reshape(6, 20, 2), np.full(6, 20))
+        self.features = MeanPooled(array.astype(np.float16), np.full(6, 20))
         self.seeds = self.truth.copy()
         wrong = rng.choice(120, 24, replace=False)
         self.seeds[wrong] = rng.integers(0, 2, 24)  # classes 0 and 1 are tags everywhere

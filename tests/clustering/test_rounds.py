@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from wsss_lib.clustering import rounds
-from wsss_lib.clustering.region_features import RegionFeatures
+from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled
 from wsss_lib.clustering.rounds import ClusteringConfig, RegionSampler, classes_without_regions, cluster
 from wsss_lib.training.compute import choose_compute
 from wsss_lib.training.loop import TrainingConfig
@@ -69,7 +69,7 @@ def test_every_region_gets_one_of_its_tags(plane, three_classes, relabel):
 def test_chances_by_hand():
     """Class 0 has four regions, class 1 one: with balance 1/2 they are drawn with 1/2 and 1, open ones never."""
     labels = np.array([0, 0, IGNORE, 1, 0, 0], np.uint8)
-    features = RegionFeatures([np.zeros((4, 2), np.float16), np.zeros((2, 2), np.float16)], np.array([4, 2]))
+    features = MeanPooled(np.zeros((6, 2), np.float16), np.array([4, 2]))
     for balance, expected in ((0.0, [1, 1, 0, 1, 1, 1]), (0.5, [0.5, 0.5, 0, 1, 0.5, 0.5])):
         sampler = RegionSampler(features, labels, replace(CONFIG, balance=balance), [0])
         np.testing.assert_allclose(np.concatenate(sampler.chance), expected)
@@ -80,7 +80,7 @@ def test_chances_by_hand():
 def test_a_batch_has_labelled_regions_only_and_equally_many_of_each_picture(plane):
     owner = np.repeat(np.arange(6), 20)
     seeds = np.where(owner == 2, IGNORE, plane.seeds).astype(np.uint8)  # nothing is known about picture 2
-    numbered = RegionFeatures(np.arange(120, dtype=np.float16).reshape(6, 20, 1), plane.features.counts)
+    numbered = MeanPooled(np.arange(120, dtype=np.float16)[:, None], plane.features.counts)
     sampler = RegionSampler(numbered, seeds, CONFIG, [0, 1])
     for step in range(20):
         pooled, truth = sampler.batch(step)
@@ -199,6 +199,15 @@ def test_resumed_equals_uninterrupted(plane, three_classes, tmp_path, readings, 
     lines = []
     assert same(whole, run(plane, three_classes, folder=tmp_path, report=Report(lines.append)))
     assert sum(line.startswith("step 3/60") for line in lines) == started_over  # rounds without a checkpoint
+
+
+def test_features_pooled_on_demand_are_as_good_as_kept_ones(plane, three_classes):
+    """The same values through ``MaskedRoi``: a picture whose 20 regions are its 20 pixels, one bin each."""
+    regions = [np.arange(20, dtype=np.int32)[None, :]] * 6
+    maps = plane.features.array.reshape(6, 20, 1, 2).transpose(0, 3, 2, 1)
+    on_demand = MaskedRoi(np.ascontiguousarray(maps), regions, plane.features.counts, bins=1)
+    torch.testing.assert_close(on_demand.of(3, np.arange(20)), plane.features.of(3, np.arange(20)))
+    assert same(run(plane, three_classes), run(plane, three_classes, features=on_demand))
 
 
 # ---------------------------------------------------------------------------------------------------------- bad input

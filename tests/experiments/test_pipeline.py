@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.experiments import pipeline, segmentation
 from wsss_lib.experiments.experiment import Experiment
@@ -90,9 +91,9 @@ def test_heat_is_zero_where_the_tag_is_absent(finished):
 
 def test_the_poolings_of_the_variants(finished):
     stages = finished.main
-    channels = stages.classifier().backbone.channels
-    assert stages.features("default").width == 2 * channels  # two layers side by side
-    assert stages.features("paper_rules").width == channels * 49
+    assert isinstance(stages.features("default"), MeanPooled)
+    assert isinstance(stages.features("paper_rules"), MaskedRoi)
+    assert stages.features("paper_rules").width == stages.classifier().backbone.channels * 49
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 3), ("val", 2), ("test", 2)])
@@ -231,10 +232,10 @@ def test_a_changed_setting_remakes_only_what_follows(open_tiny, finished):
     assert sorted(started(said)) == ["clustering", "region_features", "seeds", "superpixels"]
 
 
-def test_variants_and_seeds_share_their_features(finished):
-    """On CamVid they have 0.9 GB, and a run asks for them six times."""
+def test_variants_and_seeds_share_one_array_of_features(finished):
+    """On CamVid it has 0.9 GB, and a run asks for it six times."""
     stages = finished.main
-    assert stages.features("default").tables is stages.features("no_center_loss").tables
+    assert stages.features("default").array is stages.features("no_center_loss").array
     assert stages.class_maps("dense").arrays is stages.class_maps("dense").arrays
 
 
@@ -244,7 +245,7 @@ def test_of_features_only_the_last_ones_stay_in_memory(open_tiny, finished, tmp_
     paper = role.variants["default"]
     other = replace(paper, features=replace(paper.features, geometry_copies=1))
     stages = open_tiny(tmp_path, role=replace(role, variants={"default": paper, "other": other})).main
-    before = weakref.ref(stages.features("default").tables[0])
+    before = weakref.ref(stages.features("default").array)
     assert before() is not None
     stages.features("other")
     assert before() is None

@@ -6,7 +6,15 @@ import torch
 from torch.nn.functional import interpolate
 from torchvision.ops import roi_pool
 
-from wsss_lib.regions.pooling import bounding_boxes, masked_roi_pool, mean_pool, pool, pooling_matrix, region_masks
+from wsss_lib.regions.pooling import (
+    RegionShapes,
+    bounding_boxes,
+    masked_roi_pool,
+    mean_pool,
+    pool,
+    pooling_matrix,
+    region_masks,
+)
 from wsss_lib.regions.superpixels import in_raster_order
 from wsss_lib.vocabulary import DataError, SettingsError
 
@@ -145,6 +153,7 @@ def test_chosen_regions_equal_all_regions_chosen():
     chosen = [5, 0, 5]
     whole = masked_roi_pool(features, regions)
     assert torch.equal(masked_roi_pool(features, regions, chosen), whole[chosen])
+    assert torch.equal(masked_roi_pool(features, RegionShapes.of(regions), chosen), whole[chosen])
     assert np.array_equal(region_masks(regions, chosen), region_masks(regions)[chosen])
     assert masked_roi_pool(features, regions, []).shape == (0, 4, 7, 7)
 

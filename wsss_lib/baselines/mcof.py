@@ -29,7 +29,7 @@ from scipy.ndimage import binary_fill_holes
 
 from wsss_lib.baselines.network_rounds import region_probability, round_settings, surest_tag
 from wsss_lib.baselines.skeleton import Material, Outcome, Run, train_on_labels
-from wsss_lib.clustering.region_features import RegionFeatureConfig, RegionFeatures, describe
+from wsss_lib.clustering.region_features import MeanPooled, RegionFeatureConfig, describe
 from wsss_lib.clustering.rounds import ClusteringConfig, Round, cluster
 from wsss_lib.clustering.seeds import SeedConfig, choose_seeds
 from wsss_lib.localization.patches import fitting_size
@@ -121,20 +121,20 @@ def mcof(
 # --------------------------------------------------------------------------------------------------------- bottom-up
 
 
-def describe_regions(material: Material, settings: SegmentationConfig, config: McofConfig, run: Run) -> RegionFeatures:
+def describe_regions(material: Material, settings: SegmentationConfig, config: McofConfig, run: Run) -> MeanPooled:
     """Mean-pooled features of all superpixels, by the backbone of our classifier."""
     backbone = run.compute.place(material.classifier.backbone).eval()
     size = fitting_size(settings.input_size, config.feature_scale, backbone)
     features = RegionFeatureConfig(size=size, layers=config.layers)
-    tables = [
+    rows = [
         describe(backbone, material.image(i), material.regions(i), features, compute=run.compute)
         for i in range(len(material))
     ]
-    return RegionFeatures(tables, np.array([len(each) for each in tables]))
+    return MeanPooled(np.concatenate(rows), np.array([len(each) for each in rows]))
 
 
 def mine_regions(
-    features: RegionFeatures,
+    features: MeanPooled,
     seeds: list[tuple[UInt8[np.ndarray, "region"], Float32[np.ndarray, "region"]]],
     material: Material,
     config: McofConfig,

@@ -1,13 +1,12 @@
-"""The pooled features of all regions of a data set, a table for every picture, whatever the pooling.
+"""The pooled features of all regions of a data set, behind one small interface, whatever the pooling.
 
-A region is pooled once. Masked RoI features are 49 times as long as mean-pooled ones, 50 KB a region for VGG16; but to
-pool a few regions for every batch anew costs a step of the region network on Cityscapes more than a second, and the
-feature maps that it needs take no less room: 68 MB a picture, against 20 MB for 400 regions.
+Mean-pooled features are short enough to be kept (region x channel). Masked RoI features are 49 times longer, so the
+feature maps are kept instead and regions are pooled when they are asked for.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -18,9 +17,11 @@ from wsss_lib.classification.backbones import Backbone
 from wsss_lib.classification.classifier import to_tensor
 from wsss_lib.data.pictures import resize_image
 from wsss_lib.regions.geometry import region_geometry
-from wsss_lib.regions.pooling import masked_roi_pool, mean_pool
+from wsss_lib.regions.pooling import RegionShapes, masked_roi_pool, mean_pool
 from wsss_lib.training.compute import Compute
 from wsss_lib.vocabulary import Image, RegionMap, SettingsError
+
+_PROCESSOR = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,34 +52,77 @@ class RegionFeatureConfig:
 @torch.no_grad()
 def describe(
     backbone: Backbone, image: Image, regions: RegionMap, config: RegionFeatureConfig, *, compute: Compute
-) -> Float16[np.ndarray, "region feature"]:
-    """Features of all regions of one picture: channels for ``mean``, channels x 7 x 7 for ``masked_roi``."""
+) -> Float16[np.ndarray, "..."]:
+    """What is kept of one picture: region x channel for ``mean``, channel x rows x columns for ``masked_roi``."""
     pixels = compute.tensor(to_tensor([resize_image(image, config.size)]))
     with compute.autocast():
         maps = [each[0].float() for each in backbone.maps(pixels, config.layers)]
     if config.pooling == "masked_roi":
-        return masked_roi_pool(maps[0], regions).flatten(1).half().cpu().numpy()
+        return maps[0].half().cpu().numpy()
     pooled = [mean_pool(each, regions, align_corners=backbone.align_corners) for each in maps]
     geometry = np.tile(region_geometry(image, regions), config.geometry_copies)
     return np.concatenate([*(each.cpu().numpy() for each in pooled), geometry], axis=1).astype(np.float16)
 
 
-@dataclass(frozen=True)
-class RegionFeatures:
-    """Features of the regions of a list of pictures: what ``describe`` gives for each, which may come from the disk."""
+class RegionFeatures(Protocol):
+    """Features of the regions of a list of pictures."""
 
-    tables: Sequence[Float16[np.ndarray, "region feature"]]
-    counts: Int[np.ndarray, "picture"]
-    """Regions of every picture."""
+    @property
+    def counts(self) -> Int[np.ndarray, "picture"]:
+        """Regions of every picture."""
+        ...
 
     @property
     def width(self) -> int:
         """Length of a feature vector."""
-        return self.tables[0].shape[1]
+        ...
 
     def of(self, picture: int, region_ids: Int[np.ndarray, "chosen"]) -> Float[Tensor, "chosen feature"]:
-        """Features of some regions of one picture, in the order of the ids; ``IndexError`` for one that it has not."""
-        return torch.from_numpy(self.tables[picture][region_ids]).float()
+        """Features of some regions of one picture, in the order of the ids."""
+        ...
+
+
+@dataclass(frozen=True)
+class MeanPooled:
+    """All features in one array, float16, the regions of a picture in one piece."""
+
+    array: Float16[np.ndarray, "region channel"]
+    counts: Int[np.ndarray, "picture"]
+
+    @property
+    def width(self) -> int:
+        return self.array.shape[1]
+
+    def of(self, picture: int, region_ids: Int[np.ndarray, "chosen"]) -> Float[Tensor, "chosen feature"]:
+        start = int(self.counts[:picture].sum())
+        return torch.from_numpy(self.array[start + np.asarray(region_ids)]).float()
+
+
+@dataclass(frozen=True)
+class MaskedRoi:
+    """Feature maps and region maps of all pictures, which may come from the disk; regions are pooled when asked for.
+
+    A batch takes a few regions of a few pictures, so that a picture is asked hundreds of times: the shapes of its
+    regions, which take longer to find than to pool, are found once. Pooling is done on ``device``: maps of Cityscapes
+    cost a processor half a second.
+    """
+
+    maps: Sequence[Float16[np.ndarray, "channel rows columns"]]
+    regions: Sequence[RegionMap]
+    counts: Int[np.ndarray, "picture"]
+    bins: int = 7
+    device: torch.device = _PROCESSOR
+    _shapes: dict[int, RegionShapes] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def width(self) -> int:
+        return len(self.maps[0]) * self.bins**2
+
+    def of(self, picture: int, region_ids: Int[np.ndarray, "chosen"]) -> Float[Tensor, "chosen feature"]:
+        if picture not in self._shapes:
+            self._shapes[picture] = RegionShapes.of(self.regions[picture], self.bins)
+        features = torch.from_numpy(self.maps[picture]).to(self.device).float()
+        return masked_roi_pool(features, self._shapes[picture], region_ids).flatten(1)
 
 
 def blocks(features: RegionFeatures, size: int = 1024) -> Iterator[tuple[int, Float[Tensor, "region feature"]]]:

@@ -27,7 +27,7 @@ from wsss_lib.classification.classifier import (
     from_simple,
     train_classifier,
 )
-from wsss_lib.clustering.region_features import RegionFeatures, describe
+from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFeatures, describe
 from wsss_lib.clustering.rounds import Certainty, Labels, cluster
 from wsss_lib.clustering.seeds import choose_seeds
 from wsss_lib.data.pictures import fingerprint_of_files
@@ -37,7 +37,7 @@ from wsss_lib.experiments.code import code_of
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
 from wsss_lib.experiments.inputs import read_scenes, read_simple, weights_source
 from wsss_lib.experiments.memory import kept
-from wsss_lib.experiments.per_picture import PictureArrays, make_each
+from wsss_lib.experiments.per_picture import PictureArrays, load_array, make_each
 from wsss_lib.experiments.profiles import Role, Variant
 from wsss_lib.experiments.store import Artefact
 from wsss_lib.regions.pooling import mean_pool
@@ -228,11 +228,14 @@ class Stages:
 
         A frozen backbone is the same for every seed, so its features are made once.
         """
-        tables = self._tables(self.features_artefact(variant, seed).folder, len(self.scenes("train")))
-        return RegionFeatures(tables, self.region_counts)
+        artefact, count = self.features_artefact(variant, seed), len(self.scenes("train"))
+        if self.variant(variant).features.pooling == "masked_roi":
+            maps = self.arrays(artefact.folder, count)
+            return MaskedRoi(maps, self.regions(), self.region_counts, device=self.compute.device)
+        return MeanPooled(self.rows(artefact.folder, count), self.region_counts)
 
     def features_artefact(self, variant: str, seed: int) -> Artefact:
-        """Features of the regions of every training picture."""
+        """What is kept of every training picture to describe its regions by."""
         scenes, config, learnt = self.scenes("train"), self.variant(variant).features, self.role.classifier
         start = f"{learnt.backbone}, {self.weights_fingerprint(learnt.weights)}"
         network = start if learnt.frozen else self.classifier_artefact(seed)
@@ -244,8 +247,8 @@ class Stages:
         inputs = {"network": network, "regions": self.regions_artefact, "pictures": scenes.fingerprint}
         return self.artefact("region_features", {"config": config}, inputs, make)
 
-    def description_of(self, picture: int, variant: str, seed: int) -> Float16[np.ndarray, "region feature"]:
-        """Features of the regions of one training picture, computed anew."""
+    def description_of(self, picture: int, variant: str, seed: int) -> Float16[np.ndarray, "..."]:
+        """What is kept of one training picture to describe its regions by, computed anew."""
         backbone, image = self.classifier(seed).backbone, self.scenes("train").image(picture)
         return describe(backbone, image, self.regions()[picture], self.variant(variant).features, compute=self.compute)
 
@@ -255,9 +258,9 @@ class Stages:
         return PictureArrays(folder, count, dtype)
 
     @lru_cache(maxsize=1)  # noqa: B019
-    def _tables(self, folder: Path, count: int) -> PictureArrays:
-        """:meth:`arrays` of features, of which only the last ones stay in memory (CamVid's are 0.9 GB)."""
-        return PictureArrays(folder, count)
+    def rows(self, folder: Path, count: int) -> np.ndarray:
+        """:meth:`arrays`, one below the other (CamVid's are 0.9 GB)."""
+        return np.concatenate([load_array(folder, picture) for picture in range(count)])
 
     @lru_cache(maxsize=64)  # noqa: B019
     def rounds(self, variant: str = "default", seed: int = 0) -> list[Labels]:

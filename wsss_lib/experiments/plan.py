@@ -22,7 +22,7 @@ import torch
 
 from wsss_lib.classification.classifier import build_classifier, train_classifier
 from wsss_lib.clustering.network import RegionNetwork
-from wsss_lib.clustering.region_features import RegionFeatures, blocks, describe
+from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFeatures, blocks, describe
 from wsss_lib.clustering.rounds import cluster
 from wsss_lib.data.disk import write_whole
 from wsss_lib.experiments.experiment import Experiment
@@ -215,7 +215,12 @@ def _clustering(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estima
             described.add(config)
             disk = counts[0] * kept.nbytes
             yield _estimate(stages, f"region features, {config.pooling}", counts[0], "pictures", seconds, memory, disk)
-        features = RegionFeatures([kept, kept], np.array([count, count]))
+        twice = np.array([count, count])
+        features = (
+            MaskedRoi([kept, kept], [regions, regions], twice, device=compute.device)
+            if config.pooling == "masked_roi"
+            else MeanPooled(np.concatenate([kept, kept]), twice)
+        )
 
         def run(steps: int, features=features, settings=variant.clustering) -> None:
             short = replace(

@@ -9,7 +9,7 @@ The paper's method stays in them as it is, on the profile's main data set. Besid
 
 Every part is taken out once, with the same seeds; and the same network under full supervision is the ceiling. Two more
 parts were built, tried over three seeds and taken out again: learning from the surest regions alone, for which only val
-spoke, and self-training (``figures/camvid-plus-gpu``, made by the commit that is named there, still has their rows).
+spoke, and self-training (``figures/camvid-plus-removed``, made by the commit that is named there, has their rows).
 """
 
 from dataclasses import replace
