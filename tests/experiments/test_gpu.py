@@ -4,6 +4,8 @@ Both compute in float32, but a GPU's convolutions round products to 10 binary pl
 hundredth of the largest one, and a loss by a hundredth of itself.
 """
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -73,3 +75,11 @@ def test_losses_of_a_training(finished, both):
             train_segmentation(network, scenes.image, maps.__getitem__, len(scenes), run.config, compute=each, seed=0)
         )
     np.testing.assert_allclose(losses[0], losses[1], rtol=TOLERANCE)
+
+
+def test_regions_are_pooled_where_the_network_is(finished, both):
+    kept = finished.main.features("paper_rules")
+    some = np.array([3, 0, 3])
+    pooled = [replace(kept, device=each.device).of(1, some) for each in both]
+    assert [each.device.type for each in pooled] == ["cpu", "cuda"]
+    assert_near(pooled[0].numpy(), pooled[1].cpu().numpy())
