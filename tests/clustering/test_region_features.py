@@ -104,6 +104,8 @@ def test_both_poolings_give_the_pooled_outputs_of_the_layer(features, backbone, 
 
 def test_the_shapes_of_regions_are_found_once(features, monkeypatch):
     """On Cityscapes they take longer than pooling, and a picture is asked hundreds of times."""
+    if isinstance(features, MeanPooled):
+        pytest.skip("regions that are pooled already have no shapes to find")
     features.of(1, np.array([0]))
     monkeypatch.setattr(region_features.RegionShapes, "of", None)
     assert features.of(1, np.array([2, 1])).shape == (2, features.width)

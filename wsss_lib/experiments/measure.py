@@ -103,9 +103,10 @@ def all_seeds(stages: Stages) -> list[tuple[str, int, str]]:
 
 def counted_seeds(stages: Stages, variant: str, seed: int, where: str) -> Artefact:
     """The confusion matrix of seeds, as :func:`label_confusion`."""
-    source = stages.seeds_artefact(variant, seed, where)
-    label_maps = partial(_region_labels, stages, lambda: stages.seeds(variant, seed, where))
-    return _counted(stages, stages.scenes("train"), "seeds", source, label_maps)
+    return _counted(
+        stages, stages.scenes("train"), "seeds", stages.seeds_artefact(variant, seed, where),
+        lambda: iter(stages.label_maps(stages.seeds(variant, seed, where))),
+    )  # fmt: skip
 
 
 def distinct_seed_rules(stages: Stages) -> list[str]:
@@ -153,9 +154,10 @@ def all_rounds(stages: Stages) -> list[tuple[str, int, int]]:
 
 def counted_round(stages: Stages, variant: str, seed: int, number: int) -> Artefact:
     """The confusion matrix of the labels after a round, as :func:`label_confusion`."""
-    source = stages.clustering_artefact(variant, seed)
-    label_maps = partial(_region_labels, stages, lambda: stages.rounds(variant, seed)[number - 1])
-    return _counted(stages, stages.scenes("train"), f"round {number}", source, label_maps)
+    return _counted(
+        stages, stages.scenes("train"), f"round {number}", stages.clustering_artefact(variant, seed),
+        lambda: iter(stages.label_maps(stages.rounds(variant, seed)[number - 1])),
+    )  # fmt: skip
 
 
 def segmentation_scores(stages: Stages) -> pd.DataFrame:
@@ -268,10 +270,6 @@ def label_confusion(stages: Stages, labels: Labels) -> ConfusionMatrix:
     """Region labels against the training label maps; unlabelled pixels count as misses."""
     pairs = zip(stages.label_maps(labels), _label_maps(stages.scenes("train")), strict=True)
     return confusion_matrix(pairs, len(stages.label_space))
-
-
-def _region_labels(stages: Stages, labels: Callable[[], Labels]) -> Iterator[LabelMap]:
-    return iter(stages.label_maps(labels()))
 
 
 def own_label_confusion(run: Segmentation) -> ConfusionMatrix | None:
