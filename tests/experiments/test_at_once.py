@@ -16,7 +16,7 @@ import torch
 
 from wsss_lib.baselines.ccnn import CcnnConfig
 from wsss_lib.baselines.sec import SecConfig
-from wsss_lib.experiments import at_once, measure
+from wsss_lib.experiments import at_once, counting, measure
 from wsss_lib.experiments.at_once import make_at_once
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.files import load_json
@@ -154,11 +154,14 @@ def test_notebooks_find_labels_and_predictions_counted(open_tiny, tmp_path, monk
     """So that a notebook, which is one process, does not count those of many networks one after the other."""
     experiment = open_tiny(tmp_path)
     make_at_once(["predictions"], experiment.places, processes=1, systems="none", profile=experiment.profile)
-    monkeypatch.setattr(measure, "confusion_matrix", None)
+    monkeypatch.setattr(counting, "confusion_matrix", None)
     stages = open_tiny(tmp_path).main
     assert set(measure.segmentation_scores(stages)["split"]) == {"train", "val", "test"}
-    assert set(measure.seed_scores(stages)["stage"]) == {*measure.SEED_STAGES.values(), "seeds"}
+    assert set(measure.seed_scores(stages)["stage"]) == {*counting.SEED_STAGES.values(), "seeds"}
     assert set(measure.round_scores(stages)["variant"]) == set(stages.role.variants)
+    references = measure.reference_scores(stages)
+    assert set(references["split"]) == {"train", "val", "test"}
+    assert {counting.COLOUR_TABLE, counting.MAPS, counting.MAPS_WITH_TAGS} <= set(references["system"])
 
 
 def test_one_stage_at_a_time_on_a_gpu_or_a_single_core(monkeypatch):

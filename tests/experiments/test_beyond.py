@@ -10,8 +10,9 @@ import pytest
 
 from wsss_lib.data.pictures import write_label_map
 from wsss_lib.experiments import beyond, pages, segmentation
+from wsss_lib.experiments.counting import own_label_confusion
 from wsss_lib.experiments.makers import MAKERS
-from wsss_lib.experiments.measure import compared_scores, own_label_confusion, segmentation_scores
+from wsss_lib.experiments.measure import compared_scores, segmentation_scores
 from wsss_lib.experiments.profiles import TRUTH
 from wsss_lib.experiments.profiles.schema import Beyond
 from wsss_lib.experiments.segmentation import Segmentation, beyond_runs, plus_runs

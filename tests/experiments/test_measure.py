@@ -7,11 +7,9 @@ import pytest
 
 from wsss_lib.experiments import pipeline
 from wsss_lib.experiments.class_maps import ClassMaps
+from wsss_lib.experiments.counting import distinct_seed_rules, label_confusion, prediction_confusion
 from wsss_lib.experiments.measure import (
     all_scores,
-    distinct_seed_rules,
-    label_confusion,
-    prediction_confusion,
     reference_scores,
     role_scores,
     segmentation_scores,

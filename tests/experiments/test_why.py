@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from wsss_lib.experiments import code
+from wsss_lib.experiments.counting import counted_predictions
 from wsss_lib.experiments.experiment import Experiment
-from wsss_lib.experiments.measure import counted_predictions, round_scores, seed_scores
+from wsss_lib.experiments.measure import round_scores, seed_scores
 from wsss_lib.experiments.profiles import Role
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.experiments.why import count_lines, stages_of, why_lines

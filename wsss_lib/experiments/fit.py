@@ -15,9 +15,9 @@ from wsss_lib.data.disk import aside, few, list_pictures, write_whole
 from wsss_lib.data.folder import OwnFolders, bounded_size, own_label_space
 from wsss_lib.data.simple_images import missing_targets
 from wsss_lib.evaluation.scores import scores
+from wsss_lib.experiments.counting import label_confusion, predicted, prediction_confusion
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.files import writing
-from wsss_lib.experiments.measure import label_confusion, predicted, prediction_confusion
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles.own import Network, own_profile

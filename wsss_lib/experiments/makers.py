@@ -4,8 +4,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+from wsss_lib.experiments.counting import (
+    all_references,
+    all_rounds,
+    all_seeds,
+    counted_predictions,
+    counted_reference,
+    counted_round,
+    counted_seeds,
+)
 from wsss_lib.experiments.inputs import SPLITS
-from wsss_lib.experiments.measure import all_rounds, all_seeds, counted_predictions, counted_round, counted_seeds
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.segmentation import (
     Segmentation,
@@ -68,12 +76,14 @@ def _systems(stages: Stages, systems: str = "all") -> list[Task]:
 def _predictions(stages: Stages, systems: str = "all") -> list[Task]:
     """Also counted against labels where there are any: of many networks that takes as long as to predict.
 
-    So are seeds and rounds, which are predictions for the training pictures: a notebook would count one after another.
+    So are seeds and rounds, which are predictions for the training pictures, and the rows that networks are compared
+    with: a notebook would count one after another.
     """
     runs = [*_own_runs(stages, systems), *_other_runs(stages, systems)]
     labels: list[Task] = []
     if stages.scenes("train").label_map is not None:
-        labels = [partial(counted_seeds, stages, *each) for each in all_seeds(stages)]
+        labels += [partial(counted_reference, stages, *each) for each in all_references(stages)]
+        labels += [partial(counted_seeds, stages, *each) for each in all_seeds(stages)]
         labels += [partial(counted_round, stages, *each) for each in all_rounds(stages)]
     return [*labels, *(partial(counted_predictions, run, split) for run in runs for split in SPLITS)]
 

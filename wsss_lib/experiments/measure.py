@@ -1,24 +1,33 @@
 """Everything that is measured on a role, as one tidy table of scores (schema: ``evaluation.scores.scores_table``).
 
-Measuring is the only place where label maps of the target data are read, besides the tags that come from them.
+What is compared with label maps is in ``counting``; here it becomes numbers with names.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from wsss_lib.clustering.rounds import Labels
-from wsss_lib.data.pictures import read_label_map
-from wsss_lib.evaluation.confusion import ConfusionMatrix, confusion_matrix
-from wsss_lib.evaluation.references import constant_matrix, fit_table, label_histogram, predict_table
+from wsss_lib.evaluation.confusion import ConfusionMatrix
+from wsss_lib.evaluation.references import constant_matrix, label_histogram
 from wsss_lib.evaluation.scores import scores, scores_table
 from wsss_lib.evaluation.tags import tag_auc
-from wsss_lib.experiments.code import code_of
+from wsss_lib.experiments.counting import (
+    SEED_STAGES,
+    all_references,
+    all_rounds,
+    all_seeds,
+    counted_reference,
+    counted_round,
+    counted_seeds,
+    label_maps_of,
+    matrix_in,
+    own_label_confusion,
+    prediction_confusion,
+)
 from wsss_lib.experiments.experiment import Experiment
-from wsss_lib.experiments.files import load_arrays, save_arrays
+from wsss_lib.experiments.inputs import SPLITS
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.profiles import TRUTH
 from wsss_lib.experiments.segmentation import (
@@ -32,8 +41,6 @@ from wsss_lib.experiments.segmentation import (
     plus_runs,
     system_runs,
 )
-from wsss_lib.experiments.store import Artefact
-from wsss_lib.vocabulary import Image, LabelMap, SceneSet
 
 
 def all_scores(experiment: Experiment, systems: str = "all") -> pd.DataFrame:
@@ -74,9 +81,6 @@ def compared_scores(stages: Stages, systems: str = "all") -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-SEED_STAGES = {"whole": "seeds_whole", "patches": "seeds_patch", "dense": "seeds_dense"}
-
-
 def seed_scores(stages: Stages) -> pd.DataFrame:
     """Seeds by every rule from every localisation (Table 5), and the seeds that each rule's clustering starts from
     (stage ``seeds``, Table 6), on the training pictures.
@@ -85,36 +89,9 @@ def seed_scores(stages: Stages) -> pd.DataFrame:
     for variant, seed, where in all_seeds(stages):
         stage = SEED_STAGES[where]
         own = [stage, "seeds"] if stages.role.variants[variant].where == where else [stage]
-        matrix = _matrix_in(counted_seeds(stages, variant, seed, where))
+        matrix = matrix_in(counted_seeds(stages, variant, seed, where))
         rows += [_score(stages, matrix, "train", name, variant, seed) for name in own]
     return pd.concat(rows, ignore_index=True)
-
-
-def all_seeds(stages: Stages) -> list[tuple[str, int, str]]:
-    """(variant, seed, localisation) of all seeds that are measured; of variants with the same rule the first alone."""
-    return [
-        (variant, seed, where)
-        for variant in distinct_seed_rules(stages)
-        for where in SEED_STAGES
-        if getattr(stages.role, where) is not None
-        for seed in stages.role.classifier_seeds
-    ]
-
-
-def counted_seeds(stages: Stages, variant: str, seed: int, where: str) -> Artefact:
-    """The confusion matrix of seeds, as :func:`label_confusion`."""
-    return _counted(
-        stages, stages.scenes("train"), "seeds", stages.seeds_artefact(variant, seed, where),
-        lambda: iter(stages.label_maps(stages.seeds(variant, seed, where))),
-    )  # fmt: skip
-
-
-def distinct_seed_rules(stages: Stages) -> list[str]:
-    """Variants that differ in where and how seeds are chosen; the others share the seeds of the first such variant."""
-    first: dict[object, str] = {}
-    for name, variant in stages.role.variants.items():
-        first.setdefault(variant.seed_rule, name)
-    return list(first.values())
 
 
 def tag_agreement(stages: Stages) -> pd.DataFrame:
@@ -136,28 +113,10 @@ def tag_agreement(stages: Stages) -> pd.DataFrame:
 def round_scores(stages: Stages) -> pd.DataFrame:
     """Labels after every round, of every variant (Tables 6 and 7)."""
     rows = [
-        _score(stages, _matrix_in(counted_round(stages, *each)), "train", f"round_{each[2]}", *each[:2])
+        _score(stages, matrix_in(counted_round(stages, *each)), "train", f"round_{each[2]}", *each[:2])
         for each in all_rounds(stages)
     ]
     return pd.concat(rows, ignore_index=True)
-
-
-def all_rounds(stages: Stages) -> list[tuple[str, int, int]]:
-    """(variant, seed, number from 1) of all rounds."""
-    return [
-        (name, seed, number)
-        for name, variant in stages.role.variants.items()
-        for seed in stages.variant_seeds(name)
-        for number in range(1, variant.clustering.rounds + 1)
-    ]
-
-
-def counted_round(stages: Stages, variant: str, seed: int, number: int) -> Artefact:
-    """The confusion matrix of the labels after a round, as :func:`label_confusion`."""
-    return _counted(
-        stages, stages.scenes("train"), f"round {number}", stages.clustering_artefact(variant, seed),
-        lambda: iter(stages.label_maps(stages.rounds(variant, seed)[number - 1])),
-    )  # fmt: skip
 
 
 def segmentation_scores(stages: Stages) -> pd.DataFrame:
@@ -213,7 +172,7 @@ def _network_scores(runs: Sequence[Segmentation], stage: str = "segmentation") -
     rows = [
         _score(run.stages, matrix, split, stage, run.variant(), run.seed, system=run.system, network=run.network)
         for run in runs
-        for split in ("train", "val", "test")
+        for split in SPLITS
         if (matrix := prediction_confusion(run, split)) is not None
     ]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
@@ -229,122 +188,22 @@ def reference_scores(stages: Stages) -> pd.DataFrame:
     train, space = stages.scenes("train"), stages.label_space
     if train.label_map is None:
         return pd.DataFrame()
-    frequent = np.argsort(label_histogram(_label_maps(train), len(space)))[::-1][:2]
+    frequent = np.argsort(label_histogram(label_maps_of(train), len(space)))[::-1][:2]
     rows = []
-    for split in ("train", "val", "test"):
+    for split in SPLITS:
         scenes = stages.scenes(split)
         if scenes.label_map is None:
             continue
-        histogram = label_histogram(_label_maps(scenes), len(space))
+        histogram = label_histogram(label_maps_of(scenes), len(space))
         for index in frequent:
             matrix, name = constant_matrix(histogram, int(index)), f"constant: {space.classes[index]}"
             rows.append(_score(stages, matrix, split, "reference", "", -1, system=name))
-        matrix = _kept_confusion(stages, scenes, "colour table", train.fingerprint, partial(_guesses, stages, scenes))
-        rows.append(_score(stages, matrix, split, "reference", "", -1, system="colour and position table"))
-        for seed in stages.role.classifier_seeds:
-            matrix = _cam_confusion(stages, split, seed, tagged=False)
-            rows.append(_score(stages, matrix, split, "reference", "", seed, system="class activation maps"))
-            if scenes.tags is not None:
-                matrix = _cam_confusion(stages, split, seed, tagged=True)
-                name = "class activation maps, tags given"
+        for each in all_references(stages):
+            name, where, seed = each
+            if where == split:
+                matrix = matrix_in(counted_reference(stages, *each))
                 rows.append(_score(stages, matrix, split, "reference", "", seed, system=name))
     return pd.concat(rows, ignore_index=True)
-
-
-def _guesses(stages: Stages, scenes: SceneSet) -> Iterator[LabelMap]:
-    train = stages.scenes("train")
-    table = fit_table(_images(train), _label_maps(train), len(stages.label_space))
-    return (predict_table(table, image) for image in _images(scenes))
-
-
-def _cam_confusion(stages: Stages, split: str, seed: int, *, tagged: bool) -> ConfusionMatrix:
-    rule = stages.role.variants["default"]
-    maps = stages.class_maps(rule.where, seed, split)
-    what = f"{rule.heat} of {'tags' if tagged else 'all classes'}"
-    return _kept_confusion(
-        stages, stages.scenes(split), what, maps.artefact(), lambda: maps.label_maps(rule.heat, tagged=tagged)
-    )
-
-
-def label_confusion(stages: Stages, labels: Labels) -> ConfusionMatrix:
-    """Region labels against the training label maps; unlabelled pixels count as misses."""
-    pairs = zip(stages.label_maps(labels), _label_maps(stages.scenes("train")), strict=True)
-    return confusion_matrix(pairs, len(stages.label_space))
-
-
-def own_label_confusion(run: Segmentation) -> ConfusionMatrix | None:
-    """The label maps that a system learnt from, against the training labels; ``None`` if it made or has none."""
-    scenes = run.stages.scenes("train")
-    maps = None if scenes.label_map is None else run.labels()
-    if maps is None:
-        return None
-    return _kept_confusion(run.stages, scenes, "labels", run.artefact(), lambda: iter(maps))
-
-
-def prediction_confusion(run: Segmentation, split: str) -> ConfusionMatrix | None:
-    """A segmentation network's predictions against the labels of a split; ``None`` where there are none.
-
-    The predictions are made in either case.
-    """
-    counted = counted_predictions(run, split)
-    return None if run.stages.scenes(split).label_map is None else _matrix_in(counted)
-
-
-def counted_predictions(run: Segmentation, split: str) -> Artefact:
-    """The confusion matrix of a network's predictions; the predictions themselves where the split has no labels."""
-    stages, predictions = run.stages, run.predictions(split)
-    scenes = stages.scenes(split)
-    if scenes.label_map is None:
-        return predictions
-    return _counted(stages, scenes, "predictions", predictions, lambda: predicted(stages, predictions, scenes))
-
-
-def _kept_confusion(
-    stages: Stages,
-    scenes: SceneSet,
-    what: str,
-    source: Artefact | str,
-    label_maps: Callable[[], Iterator[LabelMap]],
-) -> ConfusionMatrix:
-    """A confusion matrix from the store."""
-    return _matrix_in(_counted(stages, scenes, what, source, label_maps))
-
-
-def _matrix_in(counted: Artefact) -> ConfusionMatrix:
-    return load_arrays(counted.folder / "confusion.npz")["matrix"]
-
-
-def _counted(
-    stages: Stages,
-    scenes: SceneSet,
-    what: str,
-    source: Artefact | str,
-    label_maps: Callable[[], Iterator[LabelMap]],
-) -> Artefact:
-    """A confusion matrix in the store; label maps are only made and compared if it is not there yet."""
-
-    def make(folder: Path) -> None:
-        pairs = zip(label_maps(), _label_maps(scenes), strict=True)
-        save_arrays(folder / "confusion.npz", {"matrix": confusion_matrix(pairs, len(stages.label_space))})
-
-    inputs = {"source": source, "labels": scenes.fingerprint}
-    params = {"of": what, "code": code_of("confusion", make, reader=stages.role.source.reader)}
-    return stages.experiment.store.artefact("confusion", params=params, inputs=inputs, make=make)
-
-
-def predicted(stages: Stages, predictions: Artefact, scenes: SceneSet) -> Iterator[LabelMap]:
-    """The label maps that a predictions artefact holds, in the order of the pictures."""
-    for name in scenes.names:
-        yield read_label_map(predictions.folder / f"{name}.png", stages.label_space)
-
-
-def _images(scenes: SceneSet) -> Iterator[Image]:
-    return (scenes.image(i) for i in range(len(scenes)))
-
-
-def _label_maps(scenes: SceneSet) -> Iterator[LabelMap]:
-    assert scenes.label_map is not None
-    return (scenes.label_map(i) for i in range(len(scenes)))
 
 
 def _score(

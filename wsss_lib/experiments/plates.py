@@ -14,8 +14,8 @@ import torch
 from torch.nn import functional
 
 from wsss_lib.data.pictures import read_label_map
+from wsss_lib.experiments.counting import prediction_confusion
 from wsss_lib.experiments.experiment import Experiment
-from wsss_lib.experiments.measure import prediction_confusion
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.profiles import Role
 from wsss_lib.experiments.segmentation import OURS, Segmentation

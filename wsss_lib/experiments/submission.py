@@ -8,7 +8,7 @@ from wsss_lib.evaluation.submissions import (
     write_cityscapes_submission,
     write_voc_submission,
 )
-from wsss_lib.experiments.measure import predicted
+from wsss_lib.experiments.counting import predicted
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.vocabulary import DataError
