@@ -12,6 +12,7 @@ from wsss_lib.experiments.measure import (
     all_scores,
     reference_scores,
     role_scores,
+    seed_scores,
     segmentation_scores,
     tag_agreement,
 )
@@ -129,6 +130,14 @@ def test_open_regions_are_misses(finished):
 
 def test_variants_with_the_same_seeds_are_measured_once(finished):
     assert distinct_seed_rules(finished.main) == ["default", "paper_rules"]
+
+
+def test_seeds_of_two_views_are_scored_as_what_clustering_starts_from(open_tiny, tiny, tmp_path):
+    paper = tiny.variants["default"]
+    role = replace(tiny, variants={"default": paper, "both": replace(paper, beside="patches")})
+    scored = rows(seed_scores(open_tiny(tmp_path, role=role).main), metric="miou_class")
+    assert scored.loc[scored["variant"] == "both", "stage"].tolist() == ["seeds"]
+    assert set(rows(scored, variant="default")["stage"]) == {"seeds_whole", "seeds_patch", "seeds_dense", "seeds"}
 
 
 def test_a_second_measuring_computes_nothing_new(open_tiny, finished, table):

@@ -87,8 +87,8 @@ def seed_scores(stages: Stages) -> pd.DataFrame:
     """
     rows = []
     for variant, seed, where in all_seeds(stages):
-        stage = SEED_STAGES[where]
-        own = [stage, "seeds"] if stages.role.variants[variant].where == where else [stage]
+        own = [SEED_STAGES[where]] if where else []
+        own += ["seeds"] if where in ("", stages.role.variants[variant].where) else []
         matrix = matrix_in(counted_seeds(stages, variant, seed, where))
         rows += [_score(stages, matrix, "train", name, variant, seed) for name in own]
     return pd.concat(rows, ignore_index=True)
