@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from wsss_lib.experiments import estimates as measured
 from wsss_lib.experiments import plan
+from wsss_lib.experiments.estimates import Estimate, estimates
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.places import Places
-from wsss_lib.experiments.plan import Estimate, estimates, picture_counts, plan_lines, summary
+from wsss_lib.experiments.plan import picture_counts, plan_lines, summary
 from wsss_lib.experiments.profiles import PAPER, PROFILES
 from wsss_lib.training.compute import choose_compute
 from wsss_lib.vocabulary import SettingsError
@@ -107,16 +109,16 @@ def test_quick_steps_are_measured_more_often_and_warmed_up(monkeypatch, lasts, o
         clock[0] += lasts + (100 if not done and lasts < 10 else 0) + count * lasts * of_a_step
         done.append(count)
 
-    monkeypatch.setattr(plan.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(measured.time, "perf_counter", lambda: clock[0])
     if lasts < 10:
-        monkeypatch.setattr(plan, "_SLOW", 200.0)  # of the first training, which pays for more
-    seconds, _ = plan._per_step(run, choose_compute("cpu"))
+        monkeypatch.setattr(measured, "_SLOW", 200.0)  # of the first training, which pays for more
+    seconds, _ = measured._per_step(run, choose_compute("cpu"))
     assert done == steps
     assert seconds == pytest.approx(lasts * of_a_step)
 
 
 def test_every_system_of_the_paper_has_a_price():
-    assert {name for role in PAPER.roles.values() for name in role.systems} <= set(plan.TRAININGS)
+    assert {name for role in PAPER.roles.values() for name in role.systems} <= set(measured.TRAININGS)
 
 
 def test_an_unknown_profile_is_refused_before_anything_is_measured(tmp_path):

@@ -7,24 +7,15 @@ It can also be kept, as ``plan.csv`` and a Markdown table for every role.
 
 import shutil
 import tempfile
-import time
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
-import cv2
-import numpy as np
 import pandas as pd
-import psutil
 import torch
 
-from wsss_lib.classification.classifier import build_classifier, train_classifier
-from wsss_lib.clustering.network import RegionNetwork
-from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFeatures, blocks, describe
-from wsss_lib.clustering.rounds import cluster
 from wsss_lib.data.disk import write_whole
+from wsss_lib.experiments.estimates import GIGA, Estimate, estimates
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.places import Places
@@ -32,62 +23,8 @@ from wsss_lib.experiments.profiles import Profile, load_profile
 from wsss_lib.experiments.profiles.paper import PICTURES
 from wsss_lib.experiments.profiles.schema import Role
 from wsss_lib.experiments.provenance import provenance
-from wsss_lib.localization.patches import class_maps
-from wsss_lib.regions.superpixels import superpixels
 from wsss_lib.reporting.rendering import markdown_table, one_decimal
-from wsss_lib.segmentation.networks import build_network
-from wsss_lib.segmentation.predict import Segmenter
-from wsss_lib.segmentation.training import SegmentationConfig, train_segmentation
 from wsss_lib.training.compute import Compute
-
-TRAININGS = {
-    "ccnn": 1.0, "sec": 1.0, "psa": 1.2, "bbf": 2.0, "dsrg": 2.0, "stc": 2.0, "spn": 1.0, "ae_psl": 1.5, "lcem": 1.5,
-    "mcof": 3.0,
-}  # fmt: skip
-"""How many trainings of our network a system costs, by the steps of its own trainings; a rough guide."""
-
-Value = TypeVar("Value")
-_GIGA = 1e9
-_SLOW = 20.0  # seconds of a training of one step, beyond which two must do
-_QUICK = 2.0  # seconds of one below which twenty more cost little, and tell a step from the jitter of starting
-_CLEAR = 0.25  # the share of a training of one step that further steps must take to be told from its jitter
-_MOST_STEPS = 64  # are enough, clear or not
-_PATIENCE = 120.0  # seconds after which nothing is measured more often
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """The cost of one stage of a role: ``units`` steps or pictures of ``seconds`` each, ``disk`` bytes in all.
-
-    ``pictures`` are those that one unit looks at: 1, or the batch of a step. ``memory``: most bytes in use while it was
-    measured, of the GPU where there is one, else of the process.
-    """
-
-    role: str
-    stage: str
-    units: float
-    unit: str
-    seconds: float
-    pictures: int = 1
-    disk: float = 0.0
-    memory: int = 0
-
-    @property
-    def hours(self) -> float:
-        return self.units * self.seconds / 3600
-
-    def __str__(self) -> str:
-        work = f"{self.units:,.0f} {self.unit}"
-        return (
-            f"{self.role:<11}{self.stage:<32}{work:>20}{self.seconds:>10.3f} s{self.hours:>9.2f} h"
-            f"{self.disk / _GIGA:>9.2f} GB{self.memory / _GIGA:>8.1f} GB"
-        )
-
-    @property
-    def per_second(self) -> float:
-        """Pictures per second; ``nan`` for what was too quick to be measured."""
-        return self.pictures / self.seconds if self.seconds else float("nan")
-
 
 HEADER = f"{'role':<11}{'stage':<32}{'work':>20}{'one takes':>12}{'in all':>11}{'disk':>12}{'memory':>11}"
 
@@ -117,8 +54,8 @@ def write_plan(found: list[Estimate], compute: Compute, folder: Path) -> None:
     numbers = pd.DataFrame([
         {
             "role": each.role, "stage": each.stage, "units": each.units, "unit": each.unit, "seconds": each.seconds,
-            "pictures per second": each.per_second, "hours": each.hours, "disk, GB": each.disk / _GIGA,
-            "memory, GB": each.memory / _GIGA,
+            "pictures per second": each.per_second, "hours": each.hours, "disk, GB": each.disk / GIGA,
+            "memory, GB": each.memory / GIGA,
         }
         for each in found
     ])  # fmt: skip
@@ -146,8 +83,8 @@ def summary(found: list[Estimate], places: Places) -> str:
     free = shutil.disk_usage(folder).free
     room = "enough" if disk < 0.9 * free else "too little: pass --build with a folder on another disk"
     return (
-        f"in all {sum(each.hours for each in found):.1f} h, {disk / _GIGA:.1f} GB on the disk ({free / _GIGA:.0f} GB"
-        f" free: {room}), at most {max((each.memory for each in found), default=0) / _GIGA:.1f} GB of memory at a time"
+        f"in all {sum(each.hours for each in found):.1f} h, {disk / GIGA:.1f} GB on the disk ({free / GIGA:.0f} GB"
+        f" free: {room}), at most {max((each.memory for each in found), default=0) / GIGA:.1f} GB of memory at a time"
     )
 
 
@@ -157,193 +94,6 @@ def picture_counts(stages: Stages, places: Places) -> tuple[int, int, int]:
         return PICTURES[stages.role.dataset]
     train, val, test = (len(stages.scenes(split)) for split in ("train", "val", "test"))
     return train, val, test
-
-
-def estimates(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estimate]:
-    """Every stage of a role, in the order in which they run."""
-    yield from _classifier(stages)
-    yield from _localisation(stages, counts)
-    yield from _clustering(stages, counts)
-    yield from _networks(stages, counts)
-
-
-def _classifier(stages: Stages) -> Iterator[Estimate]:
-    config, pictures, compute = stages.role.classifier, stages.pictures, stages.compute
-    repeats = len(stages.role.classifier_seeds)
-
-    def run(steps: int) -> None:
-        short = replace(config, training=replace(config.training, steps=steps))
-        train_classifier(build_classifier(config, len(pictures.classes)), pictures, short, compute=compute, seed=0)
-
-    seconds, memory = _per_step(run, compute)
-    steps, batch = config.training.steps * repeats, config.training.batch_size
-    yield _estimate(stages, "classifier", steps, "steps", seconds, memory, pictures=batch)
-
-
-def _localisation(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estimate]:
-    role, image, compute = stages.role, stages.scenes("train").image(0), stages.compute
-    regions, seconds, memory = _timed(lambda: superpixels(image, role.superpixels), compute)
-    disk = counts[0] * len(zlib.compress(regions.astype(np.uint16).tobytes()))
-    yield _estimate(stages, "superpixels", counts[0], "pictures", seconds, memory, disk)
-    classifier = compute.place(build_classifier(role.classifier, len(stages.pictures.classes))).eval()
-    for where in ("whole", "patches", "dense"):
-        if (config := getattr(role, where)) is not None:
-            maps, seconds, memory = _timed(
-                lambda config=config: class_maps(classifier, image, config, compute=compute), compute
-            )
-            shown = sum(counts[:2]) if role.variants["default"].where == where else counts[0]
-            units = shown * len(role.classifier_seeds)
-            yield _estimate(
-                stages, f"class maps, {where}", units, "pictures", seconds, memory, units * maps.numel() * 2
-            )
-
-
-def _clustering(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estimate]:
-    role, compute = stages.role, stages.compute
-    backbone = compute.place(build_classifier(role.classifier, len(stages.pictures.classes))).eval().backbone
-    image = stages.scenes("train").image(0)
-    regions = superpixels(image, role.superpixels)
-    count = int(regions.max()) + 1
-    seeds = np.random.default_rng(0).integers(len(stages.label_space), size=2 * count).astype(np.uint8)
-    everything, described = np.ones((2, len(stages.label_space)), dtype=bool), set()
-    for name, variant in role.variants.items():
-        config = variant.features
-        kept, seconds, memory = _timed(
-            lambda config=config: describe(backbone, image, regions, config, compute=compute), compute
-        )
-        if config not in described:
-            described.add(config)
-            disk = counts[0] * kept.nbytes
-            yield _estimate(stages, f"region features, {config.pooling}", counts[0], "pictures", seconds, memory, disk)
-        twice = np.array([count, count])
-        features = (
-            MaskedRoi([kept, kept], [regions, regions], twice, device=compute.device)
-            if config.pooling == "masked_roi"
-            else MeanPooled(np.concatenate([kept, kept]), twice)
-        )
-
-        def run(steps: int, features=features, settings=variant.clustering) -> None:
-            short = replace(
-                settings, rounds=1, center_steps=1, certain=(1.0,), training=replace(settings.training, steps=steps)
-            )
-            sure = np.ones(2 * count, dtype=np.float32)
-            list(cluster(features, seeds, sure, everything, stages.label_space, short, compute=compute, seed=0))
-
-        seconds, memory = _per_step(run, compute)
-        rounds = variant.clustering.rounds * len(stages.variant_seeds(name))
-        steps = rounds * (variant.clustering.training.steps + variant.clustering.center_steps)
-        batch = variant.clustering.pictures_per_batch
-        yield _estimate(stages, f"clustering, {name}", steps, "steps", seconds, memory, pictures=batch)
-        hidden, dropout = variant.clustering.hidden, variant.clustering.dropout
-        network = compute.place(RegionNetwork(features.width, hidden, len(stages.label_space), dropout)).eval()
-        _, seconds, memory = _timed(lambda given=(network, features): _scored(*given, compute), compute)
-        yield _estimate(stages, f"relabelling, {name}", rounds * counts[0], "pictures", seconds / 2, memory)
-
-
-@torch.no_grad()
-def _scored(network: RegionNetwork, features: RegionFeatures, compute: Compute) -> None:
-    for _, pooled in blocks(features):
-        with compute.autocast():
-            network(pooled.to(compute.device))
-
-
-def _networks(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estimate]:
-    role = stages.role
-    repeats = len(role.segmentation_seeds)
-    yield from _network(stages, "segmentation", role.segmentation, repeats, repeats, counts)
-    for name, config in role.networks.items():
-        yield from _network(stages, name, config, len(role.compared_seeds), len(role.compared_seeds), counts)
-    for name, each in role.beyond.items():
-        yield from _network(stages, name, each.network, repeats, repeats, counts)
-    if role.systems:
-        config = role.compared or role.segmentation
-        whole = replace(config, crop_size=config.input_size, scale_range=(1.0, 1.0))
-        trainings = sum(TRAININGS[name] for name in role.systems) * len(role.compared_seeds)
-        predicted = len(role.systems) * len(role.compared_seeds)
-        yield from _network(stages, "compared systems, roughly", whole, trainings, predicted, counts)
-
-
-def _network(
-    stages: Stages, name: str, config: SegmentationConfig, trainings: float, predicted: int,
-    counts: tuple[int, int, int],
-) -> Iterator[Estimate]:  # fmt: skip
-    compute, space, scenes = stages.compute, stages.label_space, stages.scenes("train")
-    network = build_network(config.network, len(space))
-
-    def run(steps: int) -> None:
-        short = replace(config, settling_batches=1, training=replace(config.training, steps=steps))
-        labels = scenes.image(0)[..., 0] % len(space)
-        train_segmentation(network, lambda _: scenes.image(0), lambda _: labels, 1, short, compute=compute, seed=0)
-
-    seconds, memory = _per_step(run, compute)
-    steps, batch = config.training.steps * trainings, config.training.batch_size
-    yield _estimate(stages, name, steps, "steps", seconds, memory, pictures=batch)
-    segmenter = Segmenter(
-        network=network.eval(), network_name=config.network, label_space=space, input_size=config.input_size,
-        compute=compute,
-    )  # fmt: skip
-    labels, seconds, memory = _timed(lambda: segmenter.predict(scenes.image(0)), compute)
-    units = sum(counts) * predicted
-    yield _estimate(
-        stages, f"predictions, {name}", units, "pictures", seconds, memory, units * len(cv2.imencode(".png", labels)[1])
-    )
-
-
-def _per_step(run: Callable[[int], None], compute: Compute) -> tuple[float, int]:
-    """Seconds of a step, from the difference of two trainings, so that what comes before and after does not count.
-
-    A first one, where it is not slow, warms up: on a GPU it also chooses and loads what all later ones have. Where most
-    of a training is not its steps, their number grows until they can be told from its jitter.
-    """
-    _, short, _ = _timed(lambda: run(1), compute, warm=False)
-    if short <= _SLOW:
-        _, short, _ = _timed(lambda: run(1), compute, warm=False)
-    more, spent = 1 if short > _SLOW else 4 if short > _QUICK else 20, short
-    while True:
-        _, long, memory = _timed(lambda more=more: run(1 + more), compute, warm=False)
-        gained, spent = max(long - short, 0.0), spent + long
-        if gained >= _CLEAR * short or more >= _MOST_STEPS or spent >= _PATIENCE:
-            return gained / more, memory
-        more *= 4
-
-
-def _timed(call: Callable[[], Value], compute: Compute, *, warm: bool = True) -> tuple[Value, float, int]:
-    """What ``call`` gives, its seconds (of a second call if ``warm``), and the most memory in use meanwhile."""
-    if warm:
-        call()
-    _forget_peak(compute)
-    start = time.perf_counter()
-    result = call()
-    if compute.device.type == "cuda":
-        torch.cuda.synchronize(compute.device)
-    return result, time.perf_counter() - start, _peak(compute)
-
-
-def _forget_peak(compute: Compute) -> None:
-    if compute.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(compute.device)
-        return
-    switch = Path("/proc/self/clear_refs")  # Linux: 5 sets the high-water mark of the process back
-    if switch.exists():
-        switch.write_text("5")
-
-
-def _peak(compute: Compute) -> int:
-    if compute.device.type == "cuda":
-        return torch.cuda.max_memory_allocated(compute.device)
-    status = Path("/proc/self/status")
-    marks = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")] if status.exists() else []
-    return int(marks[0].split()[1]) * 1024 if marks else psutil.Process().memory_info().rss
-
-
-def _estimate(
-    stages: Stages, stage: str, units: float, unit: str, seconds: float, memory: int, disk: float = 0.0,
-    pictures: int = 1,
-) -> Estimate:  # fmt: skip
-    return Estimate(
-        role=stages.role.dataset, stage=stage, units=units, unit=unit, seconds=seconds, pictures=pictures, disk=disk,
-        memory=memory,
-    )  # fmt: skip
 
 
 def _without_weights(places: Places) -> Profile:
