@@ -190,6 +190,20 @@ def test_agreement_with_tags_needs_no_label_and_follows_the_maps(finished, monke
     assert np.nanmin(told) == 100
 
 
+def test_two_views_agree_with_the_tags_as_the_mean_of_their_scores(finished, monkeypatch):
+    """Of two pictures with the tag and one without, each view ranks one pair the wrong way, and their mean none."""
+    role = replace(finished.main.role, variants={
+        "default": (paper := finished.main.role.variants["default"]), "both": replace(paper, beside="patches"),
+    })  # fmt: skip
+    given = {"whole": [0.0, 0.0, 0.1], "dense": [0.9, 0.2, 0.3], "patches": [0.2, 0.9, 0.3]}
+    scores = {where: np.tile(np.array(each)[:, None], (1, 11)) for where, each in given.items()}
+    monkeypatch.setattr(ClassMaps, "picture_scores", lambda maps: scores[maps.where])
+    monkeypatch.setattr(pipeline.Stages, "tags", np.tile(np.array([[True], [True], [False]]), (1, 11)))
+    monkeypatch.setattr(finished.main, "role", role)
+    found = tag_agreement(finished.main).set_index("class maps")["mean"]
+    assert found.to_dict() == {"whole": 0, "patches": 50, "dense": 50, "dense and patches": 100}
+
+
 def test_scores_of_a_picture_are_shares_that_no_tag_touches(finished):
     """The probabilities of the targets sum to at most one at every place, absorbing classes take the rest."""
     scores = finished.main.class_maps("dense").picture_scores()

@@ -96,16 +96,18 @@ def seed_scores(stages: Stages) -> pd.DataFrame:
 
 def tag_agreement(stages: Stages) -> pd.DataFrame:
     """How well every localisation agrees with the tags of the training pictures, without any label: a row for each,
-    AUC of every class in percent (``evaluation.tags``) and their mean, averaged over the classifiers' seeds.
+    and for those that some variant takes together, with the mean of their scores; AUC of every class in percent
+    (``evaluation.tags``) and their mean, averaged over the classifiers' seeds.
     """
-    rows = {}
-    for where in SEED_STAGES:
-        if getattr(stages.role, where) is not None:
-            auc = [
-                tag_auc(stages.class_maps(where, seed).picture_scores(), stages.tags)
-                for seed in stages.role.classifier_seeds
-            ]
-            rows[where] = np.mean(auc, axis=0)
+    role = stages.role
+    alone = [(where,) for where in SEED_STAGES if getattr(role, where) is not None]
+    together = dict.fromkeys(each.localisations for each in role.variants.values() if each.beside is not None)
+    auc = {views: [] for views in (*alone, *together)}
+    for seed in role.classifier_seeds:
+        shares = {where: stages.class_maps(where, seed).picture_scores() for (where,) in alone}
+        for views, found in auc.items():
+            found.append(tag_auc(np.mean([shares[where] for where in views], axis=0), stages.tags))
+    rows = {" and ".join(views): np.mean(found, axis=0) for views, found in auc.items()}
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(stages.label_space.classes))
     return frame.assign(mean=frame.mean(axis="columns")).rename_axis("class maps").reset_index()
 
