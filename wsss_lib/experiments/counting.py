@@ -27,7 +27,7 @@ SEED_STAGES = {"whole": "seeds_whole", "patches": "seeds_patch", "dense": "seeds
 def all_seeds(stages: Stages) -> list[tuple[str, int, str]]:
     """(variant, seed, localisation) of all seeds that are measured; of variants with the same rule the first alone.
 
-    The localisation is "" for a rule that takes two of them together; from each alone the other rules are measured.
+    The localisation is "" for a rule that takes two of them together: its seeds are measured as they are.
     """
     every = [where for where in SEED_STAGES if getattr(stages.role, where) is not None]
     return [
