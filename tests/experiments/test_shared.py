@@ -56,17 +56,19 @@ def test_the_names_are_in_the_order_of_the_method():
 
 
 def test_what_variants_do_not_share_is_made_before_the_rounds(tmp_path):
-    """``plus`` and its ablations start from the seeds of the paper's method, but describe regions in three more ways.
+    """``plus`` and its ablations start from the seeds of the paper's method, but describe regions in three more ways,
+    and what is tried beside it has seeds of its own.
 
     Two processes would otherwise wait for one another at every one of them.
     """
     stages = Experiment(Places(profile="smoke-plus", build=tmp_path), report=None).main
     tasks = [(task.func.__name__, task.args) for task in MAKERS["clustering"](stages, "none")]
-    assert tasks[:5] == [
+    assert tasks[:6] == [
         ("seeds_artefact", ("default", 0)),
         ("features_artefact", ("default", 0)),
         ("features_artefact", ("plus", 0)),
+        ("seeds_artefact", ("plus_two_views", 0)),
         ("features_artefact", ("plus_without_geometry", 0)),
         ("features_artefact", ("plus_coarse_features", 0)),
     ]
-    assert tasks[5:] == [("clustering_artefact", (variant, 0)) for variant in stages.role.variants]
+    assert tasks[6:] == [("clustering_artefact", (variant, 0)) for variant in stages.role.variants]

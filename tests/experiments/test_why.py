@@ -10,7 +10,7 @@ import pytest
 from wsss_lib.experiments import code
 from wsss_lib.experiments.counting import counted_predictions
 from wsss_lib.experiments.experiment import Experiment
-from wsss_lib.experiments.measure import round_scores, seed_scores
+from wsss_lib.experiments.measure import reference_scores, round_scores, seed_scores
 from wsss_lib.experiments.profiles import Role
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.experiments.why import count_lines, stages_of, why_lines
@@ -21,9 +21,10 @@ DOWNSTREAM = {"clustering", "segmentation", "predictions", "confusion"}
 
 @pytest.fixture(scope="module")
 def folder(finished: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the finished run's store, all labels counted, that tests may look at under other settings."""
+    """A copy of the finished run's store, everything counted, that tests may look at under other settings."""
     seed_scores(finished.main)
     round_scores(finished.main)
+    reference_scores(finished.main)
     for split in ("train", "val", "test"):
         counted_predictions(Segmentation(stages=finished.main), split)
     copy = tmp_path_factory.mktemp("why")
