@@ -200,11 +200,9 @@ def reference_scores(stages: Stages) -> pd.DataFrame:
         for index in frequent:
             matrix, name = constant_matrix(histogram, int(index)), f"constant: {space.classes[index]}"
             rows.append(_score(stages, matrix, split, "reference", "", -1, system=name))
-        for each in all_references(stages):
-            name, where, seed = each
-            if where == split:
-                matrix = matrix_in(counted_reference(stages, *each))
-                rows.append(_score(stages, matrix, split, "reference", "", seed, system=name))
+    for name, split, seed in all_references(stages):
+        matrix = matrix_in(counted_reference(stages, name, split, seed))
+        rows.append(_score(stages, matrix, split, "reference", "", seed, system=name))
     return pd.concat(rows, ignore_index=True)
 
 
