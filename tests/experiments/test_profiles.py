@@ -218,11 +218,12 @@ def test_every_part_of_plus_is_taken_out_once():
     role = load_profile("camvid-plus").main
     plus, paper = role.variants["plus"], role.variants["default"]
     features = plus.features
-    assert replace(plus, features=paper.features, clustering=paper.clustering) == paper
+    assert replace(plus, beside=None, features=paper.features, clustering=paper.clustering) == paper
+    assert (paper.localisations, plus.localisations) == (("dense",), ("dense", "patches"))
     assert (features.geometry_copies, features.size, plus.clustering.balance) == (8, (1441, 1089), 0.0)
     without = {name: variant for name, variant in role.variants.items() if name not in ("default", "plus")}
     assert without == {
-        "plus_two_views": replace(plus, beside="patches"),
+        "plus_one_view": replace(plus, beside=None),
         "plus_without_geometry": replace(plus, features=replace(features, geometry_copies=0)),
         "plus_coarse_features": replace(plus, features=replace(features, size=paper.features.size)),
         "plus_balanced": replace(plus, clustering=paper.clustering),
@@ -231,7 +232,7 @@ def test_every_part_of_plus_is_taken_out_once():
     method = beyond.pop("plus")
     assert method.labels == "plus"
     assert beyond == {
-        "plus, two views": replace(method, labels="plus_two_views"),
+        "plus, one view": replace(method, labels="plus_one_view"),
         "plus, without geometry": replace(method, labels="plus_without_geometry"),
         "plus, coarse features": replace(method, labels="plus_coarse_features"),
         "plus, balanced": replace(method, labels="plus_balanced"),
