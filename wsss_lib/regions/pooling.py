@@ -92,35 +92,29 @@ def bounding_boxes(regions: RegionMap) -> Int[np.ndarray, "region 4"]:
     return boxes
 
 
-def region_masks(
-    regions: RegionMap, region_ids: RegionIds | None = None, bins: int = 7
-) -> Float32[np.ndarray, "chosen bins bins"]:
+def region_masks(regions: RegionMap, bins: int = 7) -> Float32[np.ndarray, "region bins bins"]:
     """Soft mask m_r(b): the share of bin b of region r's bounding box that lies in r, 0..1.
 
     The box is cut into bins x bins equal parts, and a pixel across a cut counts by its area in each part, so boxes of
     fewer pixels than bins are exact as well.
     """
-    chosen = _chosen_ids(int(regions.max()) + 1, region_ids)
     if bins < 1:
         raise SettingsError(f"a mask of {bins} bins was asked for; give at least 1")
-    unique, slots = np.unique(chosen, return_inverse=True)
-    slot_of_region = np.full(int(regions.max()) + 1, -1)
-    slot_of_region[unique] = np.arange(len(unique))
-    rows, columns = np.nonzero(slot_of_region[regions] >= 0)
-    slot = slot_of_region[regions[rows, columns]]
-    left, top, right, bottom = bounding_boxes(regions)[unique].T
-
+    left, top, right, bottom = bounding_boxes(regions).T
     height, width = bottom - top, right - left
-    pixel, row_bin, row_overlap = _bins_of_pixels(rows - top[slot], height[slot], bins)
-    columns, slot = columns[pixel], slot[pixel]
-    part, column_bin, column_overlap = _bins_of_pixels(columns - left[slot], width[slot], bins)
-    slot = slot[part]
+    rows, columns = (places.ravel() for places in np.indices(regions.shape))
+    region = regions.ravel()
+
+    pixel, row_bin, row_overlap = _bins_of_pixels(rows - top[region], height[region], bins)
+    columns, region = columns[pixel], region[pixel]
+    part, column_bin, column_overlap = _bins_of_pixels(columns - left[region], width[region], bins)
+    region = region[part].astype(np.int64)
     area = np.bincount(
-        (slot * bins + row_bin[part]) * bins + column_bin,
+        (region * bins + row_bin[part]) * bins + column_bin,
         weights=row_overlap[part] * column_overlap,
-        minlength=len(unique) * bins * bins,
-    ).reshape(len(unique), bins, bins)
-    return (area / (height * width)[:, None, None]).astype(np.float32)[slots]
+        minlength=len(height) * bins * bins,
+    ).reshape(len(height), bins, bins)
+    return (area / (height * width)[:, None, None]).astype(np.float32)
 
 
 @dataclass(frozen=True)
