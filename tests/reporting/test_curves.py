@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from wsss_lib.experiments.profiles import load_profile
 from wsss_lib.reporting.canvas import rendered
 from wsss_lib.reporting.curves import PAPER, rounds_curve, training_curves
 from wsss_lib.vocabulary import DataError
@@ -29,6 +30,18 @@ def test_rounds_figure(full_scores: pd.DataFrame) -> None:
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["here", "here, no center loss", "paper (Table 6)"]
     assert rendered(figure, "svg") == rendered(rounds_curve(full_scores), "svg")
+
+
+def test_many_long_names_stay_inside_the_figure_and_below_the_axes(full_scores: pd.DataFrame) -> None:
+    """In one row the variants of ``camvid-plus`` and the paper are wider than the figure."""
+    ours, variants = full_scores[full_scores["variant"] == "default"], load_profile("camvid-plus").main.variants
+    figure = rounds_curve(pd.concat([ours.assign(variant=name) for name in variants], ignore_index=True))
+    rendered(figure, "png", dpi=100)  # extents are measured with the last renderer
+    legend = figure.legends[0].get_window_extent()
+    assert len(figure.legends[0].get_texts()) == len(variants) + 1
+    assert 0 <= legend.x0 < legend.x1 <= figure.bbox.width
+    assert legend.y0 >= 0
+    assert all(legend.y1 < axes.get_tightbbox().y0 for axes in figure.axes)
 
 
 def test_rounds_need_scores(rows: Rows) -> None:

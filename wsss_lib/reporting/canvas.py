@@ -10,15 +10,17 @@ import io
 import json
 import math
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Patch
 from matplotlib.path import Path as Path2D
@@ -34,6 +36,9 @@ LINE = 0.21
 """Height of a line of legend or title, inches."""
 
 LEGEND_COLUMNS = 7
+LegendHandle = Artist | Container
+"""What has a label and can stand in a legend."""
+
 REMARK_LETTERS = 90
 _METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None},
@@ -147,16 +152,16 @@ def add_title(figure: Figure, title: str) -> None:
     figure.text(0.1 / WIDTH, 1 - 0.12 / height, title, fontsize=12, fontweight="bold", va="top", color=INK)
 
 
-def legend_height(handles: Sequence[Patch]) -> float:
+def legend_height(handles: Sized, columns: int = LEGEND_COLUMNS) -> float:
     """Inches that ``add_legend`` needs at the lower edge."""
-    return LINE * math.ceil(len(handles) / LEGEND_COLUMNS) + (0.1 if handles else 0.05)
+    return LINE * math.ceil(len(handles) / columns) + (0.1 if handles else 0.05)
 
 
-def add_legend(figure: Figure, handles: Sequence[Patch]) -> None:
-    """A legend without a frame along the lower edge, read row by row."""
+def add_legend(figure: Figure, handles: Sequence[LegendHandle], columns: int = LEGEND_COLUMNS) -> None:
+    """A legend without a frame along the lower edge, read row by row; ``columns`` is the most names in a row."""
     if not handles:
         return
-    columns = min(LEGEND_COLUMNS, len(handles))
+    columns = min(columns, len(handles))
     figure.legend(
         handles=_by_rows(list(handles), columns),
         loc="lower center",
@@ -208,7 +213,7 @@ def require_same_size(image: Image, **maps: np.ndarray) -> None:
             )
 
 
-def _by_rows(handles: list[Patch], columns: int) -> list[Patch]:
+def _by_rows(handles: list[LegendHandle], columns: int) -> list[LegendHandle]:
     """Matplotlib fills legends column by column: the order in which they then read row by row."""
     return [handle for column in range(columns) for handle in handles[column::columns]]
 

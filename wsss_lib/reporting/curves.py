@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from wsss_lib.reporting.canvas import WIDTH, PaperFigure, add_title, drawn
+from wsss_lib.reporting.canvas import WIDTH, PaperFigure, add_legend, add_title, drawn, legend_height
 from wsss_lib.reporting.cells import CLUSTERING_STAGES, METRICS, cells
 from wsss_lib.reporting.measurements import ScoreKey, checked, main_dataset, measure
 from wsss_lib.reporting.palette import PAPER_INK, SERIES_COLORS
@@ -11,6 +11,9 @@ from wsss_lib.vocabulary import DataError
 
 PAPER = "the paper"
 """The name of the paper's own curve among the variants."""
+
+NAMES_IN_A_ROW = 4
+"""Of the legend of rounds: as many as fit, where each is as long as ``here, plus without geometry``."""
 
 
 @drawn
@@ -27,12 +30,14 @@ def rounds_curve(scores: pd.DataFrame) -> PaperFigure:
             "the scores hold neither Cityscapes nor CamVid, so there are no rounds to draw; run a profile first"
         )
     curves = _rounds_data(scores, main)
-    figure = PaperFigure(figsize=(WIDTH, 3.9))
-    places = [figure.add_axes((left, 0.22, 0.41, 0.63)) for left in (0.075, 0.575)]
+    names = curves["variant"].unique()
+    below = 0.45 + legend_height(names, NAMES_IN_A_ROW)
+    height = below + 3.05
+    figure = PaperFigure(figsize=(WIDTH, height))
+    places = [figure.add_axes((left, below / height, 0.41, 2.45 / height)) for left in (0.075, 0.575)]
     for place, heading in zip(places, METRICS, strict=True):
         _draw_rounds(place, curves.loc[curves["metric"] == heading], heading)
-    handles, names = places[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="lower center", ncols=len(names), frameon=False)
+    add_legend(figure, places[0].get_legend_handles_labels()[0], NAMES_IN_A_ROW)
     add_title(figure, "Labels of the training pictures, round by round")
     figure.data = curves
     return figure
