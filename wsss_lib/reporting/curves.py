@@ -30,7 +30,7 @@ def rounds_curve(scores: pd.DataFrame) -> PaperFigure:
             "the scores hold neither Cityscapes nor CamVid, so there are no rounds to draw; run a profile first"
         )
     curves = _rounds_data(scores, main)
-    names = curves["variant"].unique()
+    names = list(curves["variant"].unique())
     below = 0.45 + legend_height(names, NAMES_IN_A_ROW)
     height = below + 3.05
     figure = PaperFigure(figsize=(WIDTH, height))
