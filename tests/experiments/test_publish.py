@@ -66,6 +66,17 @@ def test_publishes_tables_figures_and_where_they_come_from(places, tmp_path):
     assert readme.read_text() == "before\n<!-- smoke/table06.md -->\n| a |\n<!-- end -->\nafter\n"
 
 
+def test_stages_of_other_runs_in_the_same_store_are_no_part_of_the_record(places, tmp_path, monkeypatch):
+    """Two profiles share a store, and it keeps what older code made: not even uncommitted changes there matter."""
+    changed = {"commit": "fedcba9876543210", "dirty": True}
+    monkeypatch.setattr("wsss_lib.experiments.provenance.source_state", lambda *_: changed)
+    Store(places.store, report=lambda _: None).artefact("other", params={}, inputs={}, make=lambda _: None)
+    folder = publish(places, figures=tmp_path / "figures", readme=tmp_path / "README.md")
+    record = json.loads((folder / "provenance.json").read_text())
+    assert [stage["stage"] for stage in record["stages"]] == ["stage"]
+    assert [each["dirty"] for each in record["commits"]] == [False]
+
+
 def test_publishing_that_breaks_off_leaves_what_was_there(places, tmp_path, monkeypatch):
     readme = tmp_path / "README.md"
     readme.write_text("<!-- smoke/table06.md -->\n<!-- end -->\n")

@@ -24,7 +24,7 @@ from wsss_lib.experiments.freshness import Status
 from wsss_lib.experiments.places import REPOSITORY, Places
 from wsss_lib.experiments.profiles import load_profile
 from wsss_lib.experiments.provenance import uncommitted
-from wsss_lib.experiments.store import Store
+from wsss_lib.experiments.store import Artefact, Store
 from wsss_lib.vocabulary import DataError
 
 TABLES = ("*.csv", "*.md", "*.tex", "*.txt")
@@ -47,7 +47,9 @@ def publish(places: Places, *, figures: Path = REPOSITORY / "figures", readme: P
     """
     if changed := uncommitted(figures.parent, but=(figures.name, readme.name)):
         raise DataError(f"there are uncommitted changes ({few(changed)}); commit them, then publish")
-    record = {"notebooks": _costs(places), **_origin(places), "stages": _stages(places)}
+    statuses = _statuses(places)
+    used = _used(places, statuses)
+    record = {"notebooks": _costs(statuses, used), **_origin(used), "stages": _stages(used)}
     if unclean := [each["commit"] for each in record["commits"] if each["dirty"]]:
         raise DataError(
             f"some results were made with uncommitted changes (on {unclean[0][:10]}); commit, run again, then publish"
@@ -101,11 +103,39 @@ def _number(source: Path, row: str, column: str | None) -> str:
     return str(found.iloc[0][column])
 
 
-def _origin(places: Places) -> dict[str, Any]:
+def _statuses(places: Places) -> dict[str, Status]:
+    """How every notebook's last run ended; ``DataError`` unless all of them ran to their end."""
+    statuses = {path.stem: Status.load(path) for path in sorted(places.notebooks.glob("[0-9]*.json"))}
+    done = {name: status for name, status in statuses.items() if status is not None and status.state == "done"}
+    if not statuses or len(done) < len(statuses):
+        unfinished = [name for name in statuses if name not in done]
+        raise DataError(
+            f"profile {places.profile} has not run to its end ({', '.join(unfinished) or 'no notebook was run'}); "
+            f"run make reproduce PROFILE={places.profile} first"
+        )
+    return done
+
+
+def _used(places: Places, statuses: Mapping[str, Status]) -> list[Artefact]:
+    """The artefacts that the notebooks used, the oldest first: others in the store are of other runs and profiles."""
+    names = {name for status in statuses.values() for name in status.artefacts}
+    used = [artefact for artefact in Store(places.store).contents() if _name(artefact) in names]
+    if not used:
+        raise DataError(
+            f"profile {places.profile} has no artefacts of its notebooks in {places.store}; run it again before"
+            " publishing"
+        )
+    return used
+
+
+def _name(artefact: Artefact) -> str:
+    """As a notebook's status lists it."""
+    return f"{artefact.stage}/{artefact.key}"
+
+
+def _origin(used: Sequence[Artefact]) -> dict[str, Any]:
     """Which commits and machine made the results, as the artefacts' own records say: not the state at publishing."""
-    records = [artefact.record for artefact in Store(places.store).contents()]
-    if not records:
-        raise DataError(f"profile {places.profile} has no artefacts in {places.store}; run it again before publishing")
+    records = [artefact.record for artefact in used]
     commits = {(str(record["commit"]), bool(record["dirty"])) for record in records}
     newest = records[-1]
     return {
@@ -114,25 +144,17 @@ def _origin(places: Places) -> dict[str, Any]:
     }
 
 
-def _costs(places: Places) -> dict[str, Any]:
+def _costs(statuses: Mapping[str, Status], used: Sequence[Artefact]) -> dict[str, Any]:
     """Minutes and peak memory of every notebook, as the runner measured them in its last run.
 
     That run may have found stages that were made before: ``minutes_before`` are the minutes on the clock during which
     those were made that no notebook before this one uses, and no stage of a notebook before this one was made beside
     them. So the sum over notebooks is time on the clock.
     """
-    statuses = {path.stem: Status.load(path) for path in sorted(places.notebooks.glob("[0-9]*.json"))}
-    unfinished = [name for name, status in statuses.items() if status is None or status.state != "done"]
-    if unfinished or not statuses:
-        raise DataError(
-            f"profile {places.profile} has not run to its end ({', '.join(unfinished) or 'no notebook was run'}); "
-            f"run make reproduce PROFILE={places.profile} first"
-        )
     costs, seen, counted = {}, set(), []
-    made = {f"{artefact.stage}/{artefact.key}": artefact.record for artefact in Store(places.store).contents()}
+    made = {_name(artefact): artefact.record for artefact in used}
     for name, status in statuses.items():
-        assert status is not None
-        new = [made[used] for used in status.artefacts if used in made and used not in seen]
+        new = [made[each] for each in status.artefacts if each in made and each not in seen]
         seen.update(status.artefacts)
         start = datetime.fromisoformat(status.started)
         spans = [_span(record) for record in new if _span(record)[1] < start]
@@ -161,11 +183,11 @@ def minutes_covered(spans: Sequence[tuple[datetime, datetime]]) -> float:
     return total / timedelta(minutes=1)
 
 
-def _stages(places: Places) -> list[dict[str, Any]]:
+def _stages(used: Sequence[Artefact]) -> list[dict[str, Any]]:
     """What every stage cost, on how many threads, and from which commit it is; the oldest first."""
     told = ("dataset", "system", "seed", "split")
     rows = []
-    for artefact in Store(places.store).contents():
+    for artefact in used:
         record = artefact.record
         named = {name: record["params"][name] for name in told if name in record["params"]}
         config = record["params"].get("config")
