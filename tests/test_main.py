@@ -150,3 +150,12 @@ def test_asking_for_the_state_of_the_rehearsal_writes_nothing(tmp_path: Path, ca
     assert main(["why", "clustering", *where]) == 2
     assert "textures that stand for data are not written yet" in capsys.readouterr().err
     assert not (tmp_path / "build").exists()
+
+
+def test_a_reader_that_stops_reading_gets_no_traceback(tmp_path: Path):
+    command = [sys.executable, "-m", "wsss_lib", "status", "--build", str(tmp_path)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    answer = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, cwd=NOTEBOOKS.parent, check=False)
+    os.close(writer)
+    assert (answer.returncode, answer.stderr) == (141, b"")

@@ -1,7 +1,8 @@
 """The command line: ``wsss <command>``, or ``python -m wsss_lib <command>``.
 
 Each command is a few lines that call the library; what it needs is imported when it runs, so that ``--help`` is quick.
-Exit codes: 0 all went well, 1 ``doctor`` or ``data check`` found something, 2 a clear error, 130 interrupted.
+Exit codes: 0 all went well, 1 ``doctor`` or ``data check`` found something, 2 a clear error, 130 interrupted,
+141 nobody reads the output any more (``wsss status | head``).
 """
 
 import ast
@@ -346,7 +347,12 @@ def _assignment(text: str) -> tuple[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; clear errors are printed as one sentence, without a traceback."""
     try:
-        return app.cli(prog="wsss", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+        code = app.cli(prog="wsss", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+        return 141
     except WsssError as error:
         print(f"wsss: {error}", file=sys.stderr)
         return 2
