@@ -20,6 +20,7 @@ from wsss_lib.experiments.profiles import (
     Role,
     load_profile,
 )
+from wsss_lib.experiments.profiles.schema import Beyond
 from wsss_lib.experiments.store import plain
 from wsss_lib.localization.patches import fitting_size
 from wsss_lib.segmentation.networks import NETWORKS
@@ -231,14 +232,17 @@ def test_every_part_of_plus_is_taken_out_once():
     beyond = dict(role.beyond)
     method = beyond.pop("plus")
     assert method.labels == "plus"
+    fine = replace(role.segmentation, network="fcn8s_mobilenet_v2")
+    assert method.network == replace(fine, reverse=0.5)
     assert beyond == {
         "plus, one view": replace(method, labels="plus_one_view"),
         "plus, without geometry": replace(method, labels="plus_without_geometry"),
         "plus, coarse features": replace(method, labels="plus_coarse_features"),
         "plus, balanced": replace(method, labels="plus_balanced"),
-        "plus, coarse network": replace(method, network=role.segmentation),
-        "paper's labels, fine network": replace(method, labels="default"),
-        "full supervision, fine network": replace(method, labels=TRUTH),
+        "plus, coarse network": replace(method, network=replace(role.segmentation, reverse=0.5)),
+        "plus, cross entropy": replace(method, network=fine),
+        "paper's labels, network of plus": replace(method, labels="default"),
+        "full supervision, fine network": Beyond(labels=TRUTH, network=fine),
     }
     assert len(role.segmentation_seeds) == 3
 

@@ -66,6 +66,7 @@ MUTANTS = (
     Mutant("training/loop.py", "** 0.9", "** 0.5", "power of the poly schedule", "training/test_loop.py"),
     Mutant("training/loop.py", "(2 if is_bias else 1)", "1", "biases at twice the rate", "training/test_loop.py"),
     Mutant("segmentation/training.py", "ignore_index=IGNORE, reduction", "ignore_index=0, reduction", "unknown pixels do not count", "segmentation/test_training.py"),
+    Mutant("segmentation/training.py", "- reverse * LOG_OF_ZERO", "+ reverse * LOG_OF_ZERO", "sign of the reverse term", "segmentation/test_training.py"),
     Mutant("segmentation/training.py", "::label_stride, ::label_stride", "1::label_stride, 1::label_stride", "labels from pixel (0, 0)", "segmentation/test_training.py"),
     Mutant("segmentation/networks.py", "align_corners=True", "align_corners=False", "corners of grid and picture coincide", "segmentation/test_networks.py"),
     Mutant("segmentation/largefov.py", "padding=dilation, dilation=dilation", "padding=1, dilation=1", "field of view of fc6", "segmentation/test_networks.py"),

@@ -65,17 +65,47 @@ def test_the_loss_by_hand():
     assert pixel_cross_entropy(logits, truth, 1).item() == pytest.approx(1.5 * np.log(2), rel=1e-5)
 
 
-def test_unknown_pixels_have_no_gradient():
+def test_symmetric_cross_entropy_by_hand():
+    """The same pixels: a quarter of (log 2 + log 4) / 2 and three quarters of 4 times (1/2 + 3/4) / 2."""
+    logits = torch.tensor([[0.5, 0.25, 0.1], [0.5, 0.75, 0.9]]).log().view(1, 2, 1, 3)
+    truth = torch.tensor([[[1, 0, IGNORE]]])
+    expected = 0.25 * 1.5 * np.log(2) + 0.75 * 4 * 0.625
+    assert pixel_cross_entropy(logits, truth, 1, reverse=0.75).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_sure_network_gives_in_to_a_wrong_label_less():
+    """Cross entropy pulls with 1 - p_y of nearly 1; of the reverse term, times 4 p_y, nearly nothing is left."""
+
+    def pull(reverse):
+        logits = torch.tensor([6.0, 0.0]).view(1, 2, 1, 1).requires_grad_()
+        pixel_cross_entropy(logits, torch.ones(1, 1, 1, dtype=torch.long), 1, reverse).backward()
+        assert logits.grad is not None
+        return logits.grad[0, 0].item()
+
+    wrong = 1 / (1 + np.exp(6))
+    assert pull(0.0) == pytest.approx(1 - wrong, rel=1e-4)
+    assert pull(0.5) == pytest.approx((0.5 + 0.5 * 4 * wrong) * (1 - wrong), rel=1e-4)
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.5, float("nan")])
+def test_a_weight_outside_0_to_1_is_refused(weight):
+    with pytest.raises(SettingsError, match=r"reverse must be a weight within 0\.\.1"):
+        replace(CONFIG, reverse=weight)
+
+
+@pytest.mark.parametrize("reverse", [0.0, 0.5])
+def test_unknown_pixels_have_no_gradient(reverse):
     logits = torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    pixel_cross_entropy(logits, torch.tensor([[[0, IGNORE], [IGNORE, 2]]]), 1).backward()
+    pixel_cross_entropy(logits, torch.tensor([[[0, IGNORE], [IGNORE, 2]]]), 1, reverse).backward()
     assert logits.grad is not None
     assert logits.grad[0, :, 0, 1].abs().max() == 0
     assert logits.grad[0, :, 0, 0].abs().min() > 0
 
 
-def test_nothing_known_is_zero_and_harmless():
+@pytest.mark.parametrize("reverse", [0.0, 0.5])
+def test_nothing_known_is_zero_and_harmless(reverse):
     logits = torch.randn(1, 3, 2, 2, requires_grad=True)
-    loss = pixel_cross_entropy(logits, torch.full((1, 2, 2), IGNORE), 1)
+    loss = pixel_cross_entropy(logits, torch.full((1, 2, 2), IGNORE), 1, reverse)
     loss.backward()
     assert loss.item() == 0
     assert logits.grad is not None

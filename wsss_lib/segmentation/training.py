@@ -28,6 +28,7 @@ class SegmentationConfig:
     ``input_size`` (width, height) is what pictures are resized to; crops of ``crop_size`` are cut from them after a
     random scaling within ``scale_range`` and a random mirror. Sizes of stride * n + 1 make corners coincide.
     Labels are compared every ``label_stride`` pixels: DeepLab-LargeFOV takes its output stride, 8 (specification 5.1).
+    ``reverse`` is the weight of reverse cross entropy in the loss (:func:`pixel_cross_entropy`), 0 for none.
     After training, batch normalisation takes its statistics from ``settling_batches`` more batches.
     """
 
@@ -37,6 +38,7 @@ class SegmentationConfig:
     crop_size: tuple[int, int]
     scale_range: tuple[float, float] = (1.0, 1.0)
     label_stride: int = 8
+    reverse: float = 0.0
     settling_batches: int = 32
     training: TrainingConfig
 
@@ -47,6 +49,12 @@ class SegmentationConfig:
             )
         if not 0 < self.scale_range[0] <= self.scale_range[1]:
             raise SettingsError(f"scale_range must be two positive numbers in order, not {self.scale_range}")
+        if not 0 <= self.reverse <= 1:
+            raise SettingsError(f"reverse must be a weight within 0..1, not {self.reverse}")
+
+
+LOG_OF_ZERO = -4.0
+"""What reverse cross entropy takes for the logarithm of the probability 0 that a label gives to all other classes."""
 
 
 def train_segmentation(
@@ -61,7 +69,7 @@ def train_segmentation(
     checkpoint: Path | None = None,
     report: Report = SILENT,
 ) -> list[float]:
-    """Train in place with cross entropy on ``count`` pictures; returns the loss of every step.
+    """Train in place with :func:`pixel_cross_entropy` on ``count`` pictures; returns the loss of every step.
 
     ``labels(i)`` has the size of ``images(i)``; ``IGNORE`` pixels do not count. Every picture comes once per pass, each
     pass in an order of its own. Raises ``DataError`` if there is no picture.
@@ -80,7 +88,7 @@ def train_segmentation(
 
     def loss(values: tuple[Tensor, Tensor]) -> Tensor:
         pixels, truth = values
-        return pixel_cross_entropy(network(pixels), truth, config.label_stride)
+        return pixel_cross_entropy(network(pixels), truth, config.label_stride, config.reverse)
 
     losses = train(
         network, batch, loss, config.training, compute=compute, seed=seed, head=network.head, checkpoint=checkpoint,
@@ -93,17 +101,26 @@ def train_segmentation(
 
 
 def pixel_cross_entropy(
-    logits: Float[Tensor, "batch class rows columns"], truth: Int[Tensor, "batch height width"], label_stride: int
+    logits: Float[Tensor, "batch class rows columns"],
+    truth: Int[Tensor, "batch height width"],
+    label_stride: int,
+    reverse: float = 0.0,
 ) -> Tensor:
     """Mean cross entropy over known pixels; labels are taken every ``label_stride`` pixels from pixel (0, 0).
 
-    0 with a gradient of 0 if no pixel is known.
+    With ``reverse`` = w above 0 it is the symmetric one, (1 - w) (-log p_y) + w (-A) (1 - p_y) with A = ``LOG_OF_ZERO``
+    and p_y the probability of the label: what the second term can gain at a pixel is bounded, so a network that is sure
+    of another class gives in to a wrong label less (Wang et al., "Symmetric cross entropy for robust learning with
+    noisy labels", ICCV 2019, eq. 7, with weights of sum 1). 0 with a gradient of 0 if no pixel is known.
     """
     sampled = truth[:, ::label_stride, ::label_stride].long()
     if logits.shape[-2:] != sampled.shape[-2:]:
         logits = upsample(logits, (sampled.shape[-2], sampled.shape[-1]))
-    total = functional.cross_entropy(logits, sampled, ignore_index=IGNORE, reduction="sum")
-    return total / (sampled != IGNORE).sum().clamp(min=1)
+    reduction = "none" if reverse else "sum"
+    loss = functional.cross_entropy(logits, sampled, ignore_index=IGNORE, reduction=reduction)
+    if reverse:  # unknown pixels have a loss of 0 and stay there
+        loss = (1 - reverse) * loss - reverse * LOG_OF_ZERO * (1 - (-loss).exp())
+    return loss.sum() / (sampled != IGNORE).sum().clamp(min=1)
 
 
 def picture_at(position: int, count: int, seed: int) -> int:
