@@ -159,3 +159,9 @@ def test_a_reader_that_stops_reading_gets_no_traceback(tmp_path: Path):
     answer = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, cwd=NOTEBOOKS.parent, check=False)
     os.close(writer)
     assert (answer.returncode, answer.stderr) == (141, b"")
+
+
+def test_another_pipe_that_breaks_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "reproduce", Recorder(BrokenPipeError("of a process")))
+    with pytest.raises(BrokenPipeError, match="of a process"):
+        main(["reproduce"])

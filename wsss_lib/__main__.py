@@ -351,14 +351,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
-        return 141
+        if _nobody_reads():
+            return 141
+        raise
     except WsssError as error:
         print(f"wsss: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("wsss: interrupted; the same command goes on from the last finished stage", file=sys.stderr)
         return 130
+
+
+def _nobody_reads() -> bool:
+    """Whether it is our output whose pipe broke, and no other one: then not even an empty line can be written."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+        return True
+    return False
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def pixel_cross_entropy(
     With ``reverse`` = w above 0 it is the symmetric one, (1 - w) (-log p_y) + w (-A) (1 - p_y) with A = ``LOG_OF_ZERO``
     and p_y the probability of the label: what the second term can gain at a pixel is bounded, so a network that is sure
     of another class gives in to a wrong label less (Wang et al., "Symmetric cross entropy for robust learning with
-    noisy labels", ICCV 2019, eq. 7, with weights of sum 1). 0 with a gradient of 0 if no pixel is known.
+    noisy labels", ICCV 2019, with weights of sum 1). 0 with a gradient of 0 if no pixel is known.
     """
     sampled = truth[:, ::label_stride, ::label_stride].long()
     if logits.shape[-2:] != sampled.shape[-2:]:
