@@ -40,7 +40,7 @@ bench: $(INSTALLED)  ## the speeds that are promised, measured here
 status: $(INSTALLED)  ## which results are fresh, which are stale, and why
 	$(WSSS) status $(WHERE)
 
-publish: $(INSTALLED)  ## finished tables and figures into figures/ and the README
+publish: $(INSTALLED)  ## finished tables and figures into figures/, its README and the one above
 	$(WSSS) publish $(WHERE)
 
 doctor: $(INSTALLED)  ## whether this machine has what the project needs

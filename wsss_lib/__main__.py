@@ -256,7 +256,7 @@ def submit(where: Settings = Where()) -> int:
 
 @app.command
 def publish(where: Settings = Where()) -> int:
-    """Copy a finished profile's tables and figures to figures/ and fill the README's tables.
+    """Copy a finished profile's tables and figures to figures/ and fill the tables of README.md and figures/README.md.
 
     Args:
         where: Which sizes, and where things are.

@@ -1,4 +1,4 @@
-"""Publishing: only finished profiles, with checksums, and README blocks that follow the files."""
+"""Publishing: only finished profiles, with checksums, and documents whose blocks follow the files."""
 
 import errno
 import json
@@ -13,12 +13,12 @@ import pytest
 from wsss_lib.experiments.freshness import Status
 from wsss_lib.experiments.places import REPOSITORY, Places
 from wsss_lib.experiments.profiles import PROFILES
-from wsss_lib.experiments.publish import MARK, NUMBER, filled, minutes_covered, publish
+from wsss_lib.experiments.publish import DOCUMENTS, MARK, NUMBER, filled, minutes_covered, publish
 from wsss_lib.experiments.store import Store
 from wsss_lib.vocabulary import DataError, NoSpaceError
 
 VERSIONS = {"3.11", "3.13", "2.15"}
-"""Decimal numbers in the README that are no measurements: of Python and of PyTorch."""
+"""Decimal numbers in the documents that are no measurements: of Python and of PyTorch."""
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def write_status(places, name, **changed):
 def test_publishes_tables_figures_and_where_they_come_from(places, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- smoke/table06.md -->\nold\n<!-- end -->\nafter\n")
-    folder = publish(places, figures=tmp_path / "figures", readme=readme)
+    folder = publish(places, figures=tmp_path / "figures", documents=[readme])
     assert sorted(path.name for path in folder.iterdir()) == ["figure1.png", "provenance.json", "table06.md"]
     record = json.loads((folder / "provenance.json").read_text())
     assert record["notebooks"] == {"01_x": {"minutes": 1.5, "minutes_before": 0.0, "peak_memory_mb": 500.0}}
@@ -71,7 +71,7 @@ def test_stages_of_other_runs_in_the_same_store_are_no_part_of_the_record(places
     changed = {"commit": "fedcba9876543210", "dirty": True}
     monkeypatch.setattr("wsss_lib.experiments.provenance.source_state", lambda *_: changed)
     Store(places.store, report=lambda _: None).artefact("other", params={}, inputs={}, make=lambda _: None)
-    folder = publish(places, figures=tmp_path / "figures", readme=tmp_path / "README.md")
+    folder = publish(places, figures=tmp_path / "figures", documents=[tmp_path / "README.md"])
     record = json.loads((folder / "provenance.json").read_text())
     assert [stage["stage"] for stage in record["stages"]] == ["stage"]
     assert [each["dirty"] for each in record["commits"]] == [False]
@@ -80,7 +80,7 @@ def test_stages_of_other_runs_in_the_same_store_are_no_part_of_the_record(places
 def test_publishing_that_breaks_off_leaves_what_was_there(places, tmp_path, monkeypatch):
     readme = tmp_path / "README.md"
     readme.write_text("<!-- smoke/table06.md -->\n<!-- end -->\n")
-    folder = publish(places, figures=tmp_path / "figures", readme=readme)
+    folder = publish(places, figures=tmp_path / "figures", documents=[readme])
     before = {path: path.read_bytes() for path in (readme, *folder.iterdir())}
     (places.tables / "table06.md").write_text("| b |\n")
 
@@ -90,7 +90,7 @@ def test_publishing_that_breaks_off_leaves_what_was_there(places, tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr("wsss_lib.experiments.publish.save_json", full)
         with pytest.raises(NoSpaceError, match="no space is left"):
-            publish(places, figures=tmp_path / "figures", readme=readme)
+            publish(places, figures=tmp_path / "figures", documents=[readme])
     assert {path: path.read_bytes() for path in (readme, *folder.iterdir())} == before
     assert [path.name for path in folder.parent.iterdir()] == ["smoke"]
 
@@ -112,7 +112,7 @@ def test_minutes_of_stages_that_were_there_before_are_told_apart(places, tmp_pat
         (artefact.folder / "record.json").write_text(json.dumps(record))
     for name, used in (("01_x", first), ("02_y", second)):
         write_status(places, name, artefacts=[f"{made[k].stage}/{made[k].key}" for k in used])
-    folder = publish(places, figures=tmp_path / "figures", readme=tmp_path / "none")
+    folder = publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
     notebooks = json.loads((folder / "provenance.json").read_text())["notebooks"]
     assert [notebooks[name]["minutes_before"] for name in ("01_x", "02_y")] == minutes
 
@@ -130,10 +130,10 @@ def test_of_other_peoples_pictures_only_a_few_are_published(places, tmp_path, mo
     names = {"figure01_teaser", "figure05_seeds_and_rounds", "figure05_seeds_and_rounds_voc", "figure06_val", "rounds"}
     for name in names:
         (places.figures / f"{name}.png").write_bytes(b"picture")
-    ours = publish(places, figures=tmp_path / "ours", readme=tmp_path / "none")
+    ours = publish(places, figures=tmp_path / "ours", documents=[tmp_path / "none"])
     assert names <= {path.stem for path in ours.iterdir()}
     monkeypatch.setitem(PROFILES, "smoke", replace(PROFILES["smoke"], needs_data=True))
-    theirs = publish(places, figures=tmp_path / "theirs", readme=tmp_path / "none")
+    theirs = publish(places, figures=tmp_path / "theirs", documents=[tmp_path / "none"])
     shown = {path.stem for path in theirs.iterdir()}
     assert shown & names == {"figure05_seeds_and_rounds", "figure06_val", "rounds"}
 
@@ -146,20 +146,20 @@ def test_a_block_without_its_file_stays(tmp_path):
 def test_an_unfinished_profile_is_not_published(places, tmp_path):
     write_status(places, "02_y", state="failed")
     with pytest.raises(DataError, match="02_y"):
-        publish(places, figures=tmp_path / "figures", readme=tmp_path / "none")
+        publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
     assert not (tmp_path / "figures").exists()
 
 
 def test_results_without_records_are_not_published(places, tmp_path):
     shutil.rmtree(places.store)
     with pytest.raises(DataError, match="no artefacts"):
-        publish(places, figures=tmp_path / "figures", readme=tmp_path / "none")
+        publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
 
 
 def test_a_large_file_is_refused(places, tmp_path, monkeypatch):
     monkeypatch.setattr("wsss_lib.experiments.publish.LARGEST_FILE", 3)
     with pytest.raises(DataError, match=r"table06\.md is larger"):
-        publish(places, figures=tmp_path / "figures", readme=tmp_path / "none")
+        publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
 
 
 def test_a_number_in_a_sentence_is_the_published_one(tmp_path):
@@ -184,28 +184,42 @@ def test_a_mark_that_names_no_number(tmp_path, mark):
         filled(f"<!-- t.csv: {mark} -->1<!-- end -->", tmp_path)
 
 
-def test_the_readme_is_what_publishing_would_write():
-    """A table or a marked number that was edited by hand, or published without rewriting the README, fails here."""
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert filled(readme, REPOSITORY / "figures") == readme
-    named = [match["name"] for match in MARK.finditer(readme)] + [match["file"] for match in NUMBER.finditer(readme)]
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_a_document_is_what_publishing_would_write(document):
+    """A table or a marked number that was edited by hand, or published without filling the document, fails here."""
+    text = document.read_text(encoding="utf-8")
+    assert filled(text, REPOSITORY / "figures") == text
+    named = [match["name"] for match in MARK.finditer(text)] + [match["file"] for match in NUMBER.finditer(text)]
     assert len(named) > 10
     assert all((REPOSITORY / "figures" / name).is_file() for name in named)
 
 
-def test_every_measured_number_of_the_readme_has_a_record():
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_every_measured_number_of_a_document_has_a_record(document):
     """Outside marks and commands, a decimal number is a version; all else needs a record."""
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    text = document.read_text(encoding="utf-8")
     for marked in (MARK, NUMBER, re.compile(r"```.*?```", re.DOTALL)):
-        readme = marked.sub("", readme)
-    assert set(re.findall(r"\d+\.\d+", readme)) <= VERSIONS
+        text = marked.sub("", text)
+    assert set(re.findall(r"\d+\.\d+", text)) <= VERSIONS
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_what_a_document_links_to_is_there(document):
+    """Files and folders beside it, and the headings that a link into a document names, as GitHub writes them."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        path, _, heading = target.partition("#")
+        linked = document.parent / path if path else document
+        assert linked.exists(), target
+        if heading:
+            titles = re.findall(r"(?m)^#+ (.+)$", linked.read_text(encoding="utf-8"))
+            assert heading in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}, target
 
 
 def test_results_with_uncommitted_changes_are_not_published(places, tmp_path):
     path = next(places.store.glob("stage/*/record.json"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "commit": "0123456789ab", "dirty": True}))
     with pytest.raises(DataError, match=r"made with uncommitted changes \(on 0123456789\)"):
-        publish(places, figures=tmp_path / "figures", readme=tmp_path / "none")
+        publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
     assert not (tmp_path / "figures").exists()
 
 
@@ -214,7 +228,7 @@ def test_a_tree_with_changes_is_not_published_from(places, tmp_path):
     clone = tmp_path / "clone"
     clone.mkdir()
     subprocess.run(["git", "-C", str(clone), "init", "--quiet"], check=True)
-    where = {"figures": clone / "figures", "readme": clone / "README.md"}
+    where = {"figures": clone / "figures", "documents": [clone / "README.md"]}
     (clone / "README.md").write_text("changed by publishing\n")
     publish(places, **where)
     publish(places, **where)

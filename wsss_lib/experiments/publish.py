@@ -1,7 +1,7 @@
-"""From results to what readers see first: ``figures/<profile>/`` and the tables in the README, never by hand.
+"""From results to what readers see first: ``figures/<profile>/`` and the numbers in the documents, never by hand.
 
 A published folder holds the tables (CSV, Markdown, LaTeX), the figures (PNG) and ``provenance.json``: commits, machine,
-versions, what every notebook and every stage cost, and a checksum of every file. In the README, what stands between
+versions, what every notebook and every stage cost, and a checksum of every file. In ``DOCUMENTS``, what stands between
 ``<!-- camvid/table06.md -->`` and ``<!-- end -->`` is replaced by that file, and a number within a sentence by the one
 that its mark names: ``<!-- camvid/table03.csv: PSA, class mIoU, here -->33.5<!-- end -->`` is the column ``class mIoU,
 here`` of the row whose first cell is ``PSA``, and ``<!-- toy/provenance.json: minutes -->`` what all notebooks took.
@@ -31,6 +31,9 @@ TABLES = ("*.csv", "*.md", "*.tex", "*.txt")
 FIGURES = ("*.png",)
 FOREIGN_PICTURES = ("figure0[1-4]_*.png", "figure05_seeds_and_rounds_*.png", "figure06_*_*.png")
 """Not published where the pictures in them are other people's; a few pictures are quoted, in Figures 5 and 6."""
+DOCUMENTS = (REPOSITORY / "README.md", REPOSITORY / "figures" / "README.md")
+"""What to do and what came out in short; everything that came out."""
+
 LARGEST_FILE = 5_000_000  # bytes; larger files do not belong into the repository
 NUMBER = re.compile(
     r"(<!-- (?P<file>[\w./-]+\.(?:csv|json)): (?P<row>[^,>]+?)(?:, (?P<column>[^>]+?))? -->)"
@@ -39,13 +42,13 @@ NUMBER = re.compile(
 MARK = re.compile(r"(<!-- (?!end )(?P<name>[\w./-]+) -->\n)(?P<content>.*?)(<!-- end -->)", re.DOTALL)
 
 
-def publish(places: Places, *, figures: Path = REPOSITORY / "figures", readme: Path = REPOSITORY / "README.md") -> Path:
-    """Publish a profile's finished results; returns the folder.
+def publish(places: Places, *, figures: Path = REPOSITORY / "figures", documents: Sequence[Path] = DOCUMENTS) -> Path:
+    """Publish a profile's finished results, and fill those documents that are there; returns the folder.
 
     Raises ``DataError`` if a notebook of the profile has not run to its end, a file is too large, a result was made
     with uncommitted changes, or there are any beside what was published before.
     """
-    if changed := uncommitted(figures.parent, but=(figures.name, readme.name)):
+    if changed := uncommitted(figures.parent, but=(figures.name, *(path.name for path in documents))):
         raise DataError(f"there are uncommitted changes ({few(changed)}); commit them, then publish")
     statuses = _statuses(places)
     used = _used(places, statuses)
@@ -67,8 +70,8 @@ def publish(places: Places, *, figures: Path = REPOSITORY / "figures", readme: P
                 shutil.copyfile(path, unfinished / path.name)
             checksums = {path.name: fingerprint_of_files([unfinished / path.name]) for path in found}
             save_json(unfinished / "provenance.json", {**record, "files": checksums})
-        if readme.exists():
-            write_whole(readme, filled(readme.read_text(encoding="utf-8"), figures).encode())
+        for document in filter(Path.exists, documents):
+            write_whole(document, filled(document.read_text(encoding="utf-8"), figures).encode())
     return target
 
 
@@ -94,12 +97,12 @@ def _number(source: Path, row: str, column: str | None) -> str:
     if source.suffix == ".json":
         costs = load_json(source)["notebooks"].values()
         if row != "minutes":
-            raise DataError(f"{source} has no number {row!r} for the README, only minutes")
+            raise DataError(f"{source} has no number {row!r} for a document, only minutes")
         return f"{sum(each['minutes'] + each['minutes_before'] for each in costs):.1f}"
     table = pd.read_csv(source, dtype=str)
     found = table.loc[table.iloc[:, 0] == row]
     if len(found) != 1 or column not in table.columns:
-        raise DataError(f"{source} has no single number in row {row!r}, column {column!r}; mend the mark in the README")
+        raise DataError(f"{source} has no single number in row {row!r}, column {column!r}; mend the mark")
     return str(found.iloc[0][column])
 
 
