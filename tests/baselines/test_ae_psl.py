@@ -83,6 +83,12 @@ def test_a_class_stops_when_it_has_its_largest_share():
     assert areas == [4, 5, 5]
 
 
+def test_level_heat_is_mined_by_its_share_all_the_same():
+    """A softmax that says 1 over most of the picture: a quarter is taken, not everything."""
+    mined, _ = mine(np.ones_like(HOT), ONE, NOTHING, NOTHING != X, AePslConfig(share=0.25))
+    assert (mined == 0).sum() == 4
+
+
 def test_two_classes_that_claim_a_pixel_leave_it_unknown_and_erased():
     heat = heat_of((9, 8, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0))
     heat[1, 0, 1:3] = 5

@@ -140,14 +140,8 @@ def test_the_system_learns_the_street(material, moving, settings, run, true_map,
 
 def test_both_streams_start_alike_and_then_part(moving, settings, run):
     """The motion stream starts from the appearance stream's weights and then learns something else."""
-    started = []
-
-    def network(name):
-        started.append(moving.network(name))
-        return started[-1]
-
     still = TrainingConfig(steps=1, batch_size=1, learning_rate=1e-12, weight_decay=0.0)
-    outcome = bbf(replace(moving, network=network), replace(settings, training=still), BbfConfig(), run)
+    outcome = bbf(moving, replace(settings, training=still), BbfConfig(), run)
     for ours, theirs in zip(outcome.network.motion.parameters(), outcome.network.backbone.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
     learnt = bbf(moving, settings, BbfConfig(), run).network

@@ -220,6 +220,13 @@ def test_the_whole_system(street, material, settings, run):
     assert outcome.network(torch.full((1, 3, 33, 33), 100.0)).isfinite().all()
 
 
+def test_a_picture_without_tags_is_not_retrained_on(material, settings, run):
+    tags = material.tags.copy()
+    tags[1] = False
+    outcome = dsrg(replace(material, tags=tags), settings, DsrgConfig(), run)
+    assert [bool((label_map == IGNORE).all()) for label_map in outcome.labels] == [False, True, False, False]
+
+
 def test_without_retraining_and_without_seeds_first_all_steps_grow(material, settings, run):
     outcome = dsrg(material, settings, DsrgConfig(seeds_first=0, retrain=False, network="largefov_small"), run)
     assert outcome.network_name == "largefov_small"

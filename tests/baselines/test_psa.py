@@ -166,8 +166,21 @@ def test_cells_kept_are_counted_class_by_class():
     assert kept_by_the_walk([torch.tensor([[IGNORE]])], [torch.tensor([[0]])]) == 1
 
 
+@pytest.mark.parametrize("width", [65, 67, 71])
+def test_a_wider_grid_leaves_edges_where_they_are(width, monkeypatch):
+    """Cells of 4 pixels, the field on cells of 8, which end on another pixel; the edge is at pixel 40 either way."""
+    monkeypatch.setattr("wsss_lib.baselines.sure_cells.small_crf", lambda unary, *_: (-unary).softmax(1))
+    right = (torch.arange(width) >= 40).float().expand(33, width)
+    scores, picture = torch.stack([1 - right, right]), torch.zeros(3, 33, width)
+    fine, wide = (refine(scores, picture, np.ones(2, dtype=bool), CrfConfig(), 4, cells)[1] for cells in (10_000, 60))
+    assert fine.shape == wide.shape
+    edges = [(probability[4] < 0.5).sum().item() for probability in (fine, wide)]
+    assert abs(edges[0] - edges[1]) <= 1
+
+
 def test_the_walk_is_as_long_in_pixels_on_coarser_grids(config):
     assert [replace(config, stride=stride).steps_on_grid for stride in (4, 8, 16)] == [256, 256, 64]
+    assert [replace(config, stride=16, walk_steps=steps).steps_on_grid for steps in (0, 1, 2, 4)] == [0, 1, 1, 1]
 
 
 def test_the_walk_is_halved_until_it_keeps_what_one_step_keeps(material, config, run, affinity, monkeypatch):

@@ -52,7 +52,7 @@ def test_a_network_that_sees_flow_is_trained_with_it(material, settings, run):
 
     moving = replace(material, flow=lambda i: np.full((66, 66, 2), (i, 0), np.float32))
     train_on_cues(network, moving, settings, lambda logits, _: logits.square().mean(), run, forward=forward)
-    assert len(seen) == settings.training.steps
+    assert len(seen) == settings.training.steps + settings.settling_batches
     pictures = [material.image(i) for i in range(4)]
     for cues in seen:
         for image, flow in zip(cues.images, cues.flow, strict=True):
@@ -73,6 +73,31 @@ def test_cues_on_a_grid_are_those_of_the_pixels_its_cells_lie_on(material):
     assert torch.equal(cues.seeds_on(logits)[0], cues.seeds[0, ::4, ::4].long())
     torch.testing.assert_close(cues.images_on(logits), cues.images[..., ::4, ::4])
     assert cues.heat_on(logits).shape == (1, 3, 9, 9)
+
+
+def test_heat_is_read_at_the_pixels_that_cells_of_the_logits_lie_on(material):
+    """Heat that tells its own place: cells 0 and 8 of 9 lie on pixels 0 and 32, half a pixel inside the picture."""
+    ramp = (np.arange(33, dtype=np.float32) + 0.5) / 33
+    sloped = replace(material, heat=lambda _: np.stack([np.tile(ramp, (33, 1)), np.tile(ramp[:, None], (1, 33))]))
+    heat = read_cues(sloped, [0], [False], (33, 33)).heat_on(torch.zeros(1, 3, 9, 9))
+    places = (torch.arange(0, 33, 4) + 0.5) / 33
+    torch.testing.assert_close(heat[0, 0], places.expand(9, 9))
+    torch.testing.assert_close(heat[0, 1], places[:, None].expand(9, 9))
+
+
+def test_batch_normalisation_settles_on_what_the_network_learns_from(material, settings, run):
+    """A network that is fed something else than the pictures is fed that while settling, too."""
+    network, seen = material.network("largefov_small"), []
+
+    def forward(cues):
+        seen.append(network.training)
+        return network(cues.images)
+
+    def loss(logits, cues):
+        return torch.nn.functional.cross_entropy(logits, cues.seeds_on(logits), ignore_index=IGNORE)
+
+    train_on_cues(network, material, replace(settings, settling_batches=4), loss, run, forward=forward)
+    assert seen == [True] * (settings.training.steps + 4)
 
 
 def test_both_ways_of_training_learn(material, settings, run):

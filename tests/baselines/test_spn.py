@@ -119,6 +119,12 @@ def test_the_surest_tag_is_a_tag():
     np.testing.assert_allclose(certainty, [0.3, 0.7])
 
 
+def test_nothing_is_known_of_a_picture_without_tags():
+    labels, sure = surest_tag(torch.full((2, 3), torch.nan), np.zeros(3, dtype=bool))
+    assert labels.tolist() == [IGNORE, IGNORE]
+    assert sure.tolist() == [0, 0]
+
+
 def test_probabilities_of_superpixels_are_the_means_over_their_pixels(material, settings, run):
     network = material.network("largefov_small")
     each = tagged_prediction(network, material, 0, settings.input_size, run)

@@ -174,8 +174,9 @@ def test_a_bright_region_has_the_brightest_feature(align_corners, place):
 
 
 def test_regions_that_do_not_exist_are_refused(features):
-    with pytest.raises((DataError, IndexError)):
-        features.of(2, np.array([9]))
+    for picture in range(3):
+        with pytest.raises((DataError, IndexError)):
+            features.of(picture, np.array([features.counts[picture]]))
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,20 @@ def run(plane, space, config=CONFIG, *, features=None, seeds=None, certainty=Non
 # ------------------------------------------------------------------------------------------------------ known answers
 
 
+def test_no_region_is_nearest_to_a_class_that_none_taught(plane, three_classes):
+    """No seed is of class 1, which is a tag everywhere: its centre would else lie at 0, in the middle of the others."""
+    seeds = np.where(plane.seeds == 1, IGNORE, plane.seeds).astype(np.uint8)
+    config = replace(CONFIG, relabel="nearest_center", rounds=1)
+    (done,) = run(plane, three_classes, config, seeds=seeds, tags=np.ones_like(plane.tags))
+    assert set(done.labels.tolist()) == {0, 2}
+
+
+def test_the_second_phase_keeps_what_the_first_one_is_set_to():
+    training = replace(CONFIG.training, momentum=0.5, weight_decay=0.01, warmup_steps=3)
+    second = replace(CONFIG, training=training).center_training()
+    assert (second.momentum, second.weight_decay, second.schedule, second.warmup_steps) == (0.5, 0.01, "constant", 0)
+
+
 def test_clusters_are_found_from_poor_seeds(plane, three_classes):
     """A fifth of the seeds is wrong and a quarter missing; after the rounds nearly every region is right."""
     known = plane.seeds != IGNORE

@@ -214,7 +214,7 @@ def test_training_lowers_the_loss_and_gives_the_corners():
     assert losses[-1] < 0.2 * losses[0]
     pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
     logits = predict_logits(network, pixels, (33, 33))
-    assert logits.isfinite().all()
+    assert logits[:, ::32, ::32].argmax(0).tolist() == [[2, 0], [2, 0]]
 
 
 @torch.no_grad()

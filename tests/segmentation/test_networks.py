@@ -126,6 +126,6 @@ def test_unknown_networks_are_answered_with_the_known():
         build_network("fcn", 3)
 
 
-def test_weights_of_another_network_are_refused(tmp_path):
+def test_weights_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(DataError, match="no weights at"):
         build_network("largefov_small", 3, tmp_path / "absent.safetensors")

@@ -179,15 +179,17 @@ def mine(heat: Heat, wanted: Classes, mined: LabelMap, erased: Mask, config: AeP
     """What is mined and what is erased after one more part of every wanted class.
 
     A part are the hottest pixels that are not erased: ``share`` of the picture, less if the class would have more than
-    ``largest`` of it, and none colder than ``coldest`` times the hottest one.
+    ``largest`` of it, and none colder than ``coldest`` times the hottest one. Which of equally hot pixels are taken is
+    left open.
     """
     claims = np.zeros((len(heat), *erased.shape), dtype=bool)
     for c in np.flatnonzero(wanted):
         warm = np.where(erased, 0, cv2.resize(heat[c], erased.shape[::-1], interpolation=cv2.INTER_LINEAR))
         room = min(int(config.share * warm.size), int(config.largest * warm.size) - int((mined == c).sum()))
         if room > 0 and warm.max() > 0:
-            last = np.partition(warm, -room, axis=None)[-room]
-            claims[c] = (warm >= max(last, config.coldest * warm.max())) & (warm > 0)
+            hottest = np.argpartition(warm, -room, axis=None)[-room:]
+            claims[c].flat[hottest] = True
+            claims[c] &= (warm >= config.coldest * warm.max()) & (warm > 0)
     count = claims.sum(0)
     return np.where(count == 1, claims.argmax(0), mined).astype(np.uint8), erased | (count > 0)
 

@@ -64,6 +64,7 @@ from wsss_lib.baselines.skeleton import (
     tagged_prediction,
     train_on_cues,
     train_on_labels,
+    unknown_like,
 )
 from wsss_lib.segmentation.crf import CrfConfig
 from wsss_lib.segmentation.training import SegmentationConfig
@@ -215,10 +216,13 @@ def dsrg(material: Material, settings: SegmentationConfig, config: DsrgConfig, r
     losses["growing"] = learn("growing", steps - early, growing=True)
     if not config.retrain:
         return Outcome(network=network, network_name=name, losses=losses)
-    labels = [
-        tagged_prediction(network, material, i, settings.input_size, run).argmax(0).numpy().astype(np.uint8)
-        for i in range(len(material))
-    ]
+
+    def label(i: int) -> LabelMap:
+        if not material.tags[i].any():
+            return unknown_like(material.image(i))
+        return tagged_prediction(network, material, i, settings.input_size, run).argmax(0).numpy().astype(np.uint8)
+
+    labels = [label(i) for i in range(len(material))]
     run.report(f"labels for retraining: {shares(labels, material.label_space)}")
     losses["retraining"] = train_on_labels(network, material, settings, labels, run, "dsrg_retraining")
     return Outcome(network=network, network_name=name, losses=losses, labels=labels)

@@ -5,8 +5,10 @@ Saliency completes the objects of pictures with one class. Top-down, a segmentat
 its predictions, restricted to the tags, are the seeds of the next round.
 
 Our own method is MCOF without saliency and without the top-down part, plus centre loss; so the parts that both have are
-the same functions here (region features, region network, seeds). Choices, where the abstract leaves things open:
+the same functions here (region network, seeds, mean-pooled region features). Choices, where the abstract leaves things
+open:
 
+* regions are described by the mean over their pixels (published: a mask-based Fast R-CNN), in every profile;
 * seeds are the hottest superpixels of our heat maps; background seeds come from the heat of the background class;
 * ``rounds`` is 2, not 5 (unconfirmed), and rounds before the last train the network for steps / rounds steps;
 * next seeds are all superpixels with their most probable tag; there is no dense CRF on the predictions;

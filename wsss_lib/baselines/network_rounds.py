@@ -11,7 +11,7 @@ from wsss_lib.baselines.skeleton import Material, Run, tagged_prediction
 from wsss_lib.regions.pooling import mean_pool
 from wsss_lib.segmentation.networks import SegmentationNetwork
 from wsss_lib.segmentation.training import SegmentationConfig
-from wsss_lib.vocabulary import Tags
+from wsss_lib.vocabulary import IGNORE, Tags
 
 
 def round_settings(settings: SegmentationConfig, number: int, rounds: int) -> SegmentationConfig:
@@ -37,10 +37,12 @@ def region_probability(
 def surest_tag(
     probability: Float[Tensor, "region class"], tags: Tags
 ) -> tuple[UInt8[np.ndarray, "region"], Float32[np.ndarray, "region"]]:
-    """The most probable tag of every superpixel and its probability.
+    """The most probable tag of every superpixel and its probability; unknown, with 0, in a picture without tags.
 
     (0.5, 0.3, 0.2) with the tags 1 and 2 gives class 1 with 0.3.
     """
+    if not tags.any():
+        return np.full(len(probability), IGNORE, np.uint8), np.zeros(len(probability), np.float32)
     allowed = probability.masked_fill(torch.from_numpy(~tags), -torch.inf)
     value, best = allowed.max(1)
     return best.numpy().astype(np.uint8), value.numpy().astype(np.float32)

@@ -7,9 +7,10 @@ cells whether two neighbours show the same class; (3) a random walk over its aff
 Background. The published scores are maps M_c divided by their maximum per class and picture, and b = (1 - max_c M_c)^a
 with a = 4 and 32 for two CRFs (a cell is an object where even the large b of a = 4 loses, background where even the
 small b of a = 32 wins, unknown otherwise) and a = 16 for the walk. For label spaces with a background class this is
-done with our heat, whose own background row is not used. For driving scenes (choice, spec. 6.3) the heat is taken as it
-is, as probabilities that can be compared between classes: not divided by its maximum and without b; a cell is unknown
-where the largest heat is below 0.3, or the first two classes are less than 0.1 apart after the CRF.
+done with our heat, whose own background row is not used. For driving scenes (choice, spec. 6.3) the heat is taken as
+the profile gives it, without b: probabilities that can be compared between classes, or, in ``paper``, shares of each
+class's maximum. A cell is unknown where the largest heat is below 0.3, or the first two classes are less than 0.1 apart
+after the CRF.
 
 Further choices. The CRF runs on the affinity grid, or one of several times its stride where that has more cells than
 ``crf_cells``, with the picture averaged over the cells and both spatial deviations divided by the grid's stride. Cells
@@ -63,9 +64,9 @@ class PsaConfig:
     """Training of AffinityNet, its grid, and the walk. Defaults are the released program's, the two minima are ours.
 
     ``stride`` is of the affinity grid in pixels of the segmentation settings' ``input_size``; ``radius`` in cells.
-    ``crf`` is for the full-sized picture. ``alphas`` are the exponents of the background in the two CRFs and the walk.
+    ``alphas`` are the exponents of the background in the two CRFs and the walk.
     ``minimum_kept``: of the sure cells that a walk of one step leaves as they are, the share that the whole walk has to
-    leave as well; with 0 it keeps its length.
+    leave as well; with 0 it keeps its length. ``crf`` has its distances in pixels of ``input_size``.
     ``per_region`` gives every superpixel the tag with the largest mean score, instead of every pixel its own.
     """
 
@@ -92,8 +93,9 @@ class PsaConfig:
 
     @property
     def steps_on_grid(self) -> int:
-        """Steps of the walk at this stride: 256 at 8 and finer, 64 at 16."""
-        return round(self.walk_steps * min(1.0, (PUBLISHED_STRIDE / self.stride) ** 2))
+        """Steps of the walk at this stride: 256 at 8 and finer, 64 at 16; a walk has at least one."""
+        steps = round(self.walk_steps * min(1.0, (PUBLISHED_STRIDE / self.stride) ** 2))
+        return max(steps, min(1, self.walk_steps))
 
 
 def affinity_labels(material: Material, i: int, size: tuple[int, int], config: PsaConfig, run: Run) -> Tensor:

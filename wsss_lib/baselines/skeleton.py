@@ -112,8 +112,16 @@ class Cues:
         return self.seeds[:, picked[0]][:, :, picked[1]].long()
 
     def heat_on(self, logits: Float[Tensor, "batch class r c"]) -> Float[Tensor, "batch class r c"]:
-        """The heat, bilinearly brought to the logits' grid."""
-        return functional.interpolate(self.heat, logits.shape[-2:], mode="bilinear", align_corners=False)
+        """The heat at the pixel that each cell of the logits' grid lies on, bilinear between the heat's own cells.
+
+        These are equal parts of the picture, and corners of grid and picture coincide only for the logits.
+        """
+        down, right = (
+            torch.linspace(-1, 1, cells, device=self.heat.device) * (pixels - 1) / pixels
+            for pixels, cells in zip(self.images.shape[-2:], logits.shape[-2:], strict=True)
+        )
+        places = torch.stack(torch.meshgrid(right, down, indexing="xy"), -1).expand(len(self.heat), -1, -1, -1)
+        return functional.grid_sample(self.heat, places, mode="bilinear", padding_mode="border", align_corners=False)
 
     def images_on(self, logits: Float[Tensor, "batch class r c"]) -> Float[Tensor, "batch 3 r c"]:
         """The pictures, bilinearly brought to the logits' grid (corners coincide), values 0..255."""
@@ -188,8 +196,8 @@ def train_on_cues(
         report=run.report,
     )  # fmt: skip
     last = settings.training.steps
-    settling = (batch(step).images for step in range(last, last + settings.settling_batches))
-    settle_batch_norm(network, settling, compute=run.compute, seed=run.seed)
+    settling = (batch(step) for step in range(last, last + settings.settling_batches))
+    settle_batch_norm(network, settling, compute=run.compute, seed=run.seed, forward=logits)
     return losses
 
 

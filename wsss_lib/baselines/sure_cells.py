@@ -11,7 +11,6 @@ from torch import Tensor
 
 from wsss_lib.baselines.affinity import grid_of
 from wsss_lib.segmentation.crf import CrfConfig, small_crf
-from wsss_lib.segmentation.networks import upsample
 from wsss_lib.vocabulary import IGNORE
 
 FLOOR = 1e-5
@@ -79,5 +78,18 @@ def refine(
     present = torch.from_numpy(tags).to(scores.device)
     unary = -to_cells(scores[present], wide).clamp(min=FLOOR).log()
     result = scores.new_zeros(len(scores), *grid)
-    result[present] = upsample(small_crf(unary[None], to_cells(image, wide)[None], on_grid), grid)[0]
+    probability = small_crf(unary[None], to_cells(image, wide)[None], on_grid)
+    result[present] = _at_cells(probability, stride / wide, grid)[0]
     return result
+
+
+def _at_cells(
+    values: Float[Tensor, "1 class r c"], step: float, grid: tuple[int, int]
+) -> Float[Tensor, "1 class rows columns"]:
+    """Bilinear values at every ``step``-th of a cell from the first one; the last ones may lie beyond the last cell."""
+    down, right = (
+        2 * step * torch.arange(cells, device=values.device) / max(1, there - 1) - 1
+        for cells, there in zip(grid, values.shape[-2:], strict=True)
+    )
+    places = torch.stack(torch.meshgrid(right, down, indexing="xy"), -1)[None]
+    return functional.grid_sample(values, places, mode="bilinear", padding_mode="border", align_corners=True)

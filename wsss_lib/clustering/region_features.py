@@ -94,8 +94,8 @@ class MeanPooled:
         return self.array.shape[1]
 
     def of(self, picture: int, region_ids: Int[np.ndarray, "chosen"]) -> Float[Tensor, "chosen feature"]:
-        start = int(self.counts[:picture].sum())
-        return torch.from_numpy(self.array[start + np.asarray(region_ids)]).float()
+        start, count = int(self.counts[:picture].sum()), int(self.counts[picture])
+        return torch.from_numpy(self.array[start : start + count][region_ids]).float()
 
 
 @dataclass(frozen=True)

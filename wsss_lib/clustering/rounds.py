@@ -6,7 +6,7 @@ the start pulls everything to the large classes (paper 4.2), hence two phases.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +26,9 @@ from wsss_lib.training.loop import TrainingConfig, start_values, train
 from wsss_lib.training.report import SILENT, Report
 from wsss_lib.vocabulary import IGNORE, DataError, LabelSpace, SettingsError, TagTable
 
+_FAR = 1e6
+"""In every dimension: farther than any feature, and its square is still a float32."""
+
 Labels = UInt8[np.ndarray, "region"]
 Certainty = Float32[np.ndarray, "region"]
 
@@ -34,9 +37,11 @@ Certainty = Float32[np.ndarray, "region"]
 class ClusteringConfig:
     """The region network, its two phases and the rounds.
 
-    A batch is ``training.batch_size`` regions with a label, equally many from each of ``pictures_per_batch`` pictures.
-    Within a picture a region of class c is drawn with a chance proportional to (regions of class c)^-balance: balance 0
-    is uniform, 1 gives every class the same chance (the specification's choice), 0.5 lies between.
+    A batch is ``training.batch_size`` regions with a label, rounded down to equally many from each of
+    ``pictures_per_batch`` pictures. Within a picture a region of class c is drawn with a chance proportional to
+    (regions of class c in all pictures)^-balance: balance 0 is uniform; 1 stands in for the specification's "equal
+    chance per class present", which counts in the picture alone (choice: a class that is rare in the data is drawn more
+    often than the others of its picture); 0.5 lies between.
     Round k trains on the ``certain[k]`` surest share of every class's regions (the last value holds for later rounds):
     the paper starts from few sure seeds and ends with all regions labelled. ``center_weight`` is the paper's 0.001; 0
     keeps the second phase with cross entropy alone, so that the ablation compares equally long training. The second
@@ -67,14 +72,8 @@ class ClusteringConfig:
 
     def center_training(self) -> TrainingConfig:
         """The second phase as a training of its own."""
-        return TrainingConfig(
-            steps=self.center_steps,
-            batch_size=self.training.batch_size,
-            learning_rate=0.1 * self.training.learning_rate,
-            head_factor=self.training.head_factor,
-            schedule="constant",
-            checkpoint_every=self.training.checkpoint_every,
-        )
+        rate = 0.1 * self.training.learning_rate
+        return replace(self.training, steps=self.center_steps, learning_rate=rate, schedule="constant", warmup_steps=0)
 
 
 @dataclass(frozen=True)
@@ -209,10 +208,15 @@ class RegionSampler:
 def _start_centers(
     network: RegionNetwork, sampler: RegionSampler, compute: Compute, batches: int = 20
 ) -> Float[Tensor, "class feature"]:
-    """Class means of the features at the end of phase 1, over a few batches."""
+    """Class means of the features at the end of phase 1, over a few batches; far away where no region taught a class.
+
+    Such a class has no feature to be pulled to its centre, and no region may be nearest to it.
+    """
     parts = [sampler.batch(step) for step in range(batches)]
     pooled, truth = (torch.cat([part[i] for part in parts]).to(compute.device) for i in (0, 1))
-    return class_means(network.features(pooled), truth, network.scores.out_features)
+    centers = class_means(network.features(pooled), truth, network.scores.out_features)
+    taught = torch.from_numpy(np.isin(np.arange(len(centers)), np.concatenate(sampler.labels))).to(centers.device)
+    return centers.masked_fill(~taught[:, None], _FAR)
 
 
 @torch.no_grad()

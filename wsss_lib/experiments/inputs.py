@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 from wsss_lib.data.camvid import camvid
@@ -15,6 +14,7 @@ from wsss_lib.data.simple_images import simple_images
 from wsss_lib.data.toy import next_street_frame, toy_scenes, toy_simple, toy_streets
 from wsss_lib.data.toy.sequences import Flow
 from wsss_lib.data.voc2012 import voc2012
+from wsss_lib.experiments.memory import kept
 from wsss_lib.experiments.profiles import Profile, Source
 from wsss_lib.regions.flow import flow_between
 from wsss_lib.vocabulary import DataError, SceneSet, SettingsError, SimpleSet
@@ -110,7 +110,7 @@ def read_flow(source: Source, scenes: SceneSet, data: Path | None) -> Callable[[
         following = next_frames(own_folder(source, data), scenes.split, scenes.names, source.size)
     if following is None:
         return None
-    return lru_cache(maxsize=None)(lambda i: flow_between(scenes.image(i), following(i)))
+    return kept(lambda i: flow_between(scenes.image(i), following(i)))
 
 
 def read_simple(source: Source, data: Path | None) -> SimpleSet:

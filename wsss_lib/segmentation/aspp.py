@@ -1,4 +1,7 @@
-"""Atrous spatial pyramid pooling of DeepLab v2, the head of DSRG's network (Chen et al., PAMI 2018; spec. 6.10)."""
+"""Atrous spatial pyramid pooling of DeepLab v2, the head of DSRG's network (Chen et al., PAMI 2018; spec. 6.10).
+
+As in ``largefov``, fc6 and fc7 start from random values and learn as fast as fc8 (choice).
+"""
 
 from pathlib import Path
 

@@ -35,7 +35,11 @@ class LargeFOV(SegmentationNetwork):
 
 
 def deeplab_largefov(num_classes: int, weights: str | Path = "none") -> LargeFOV:
-    """DeepLab-LargeFOV on VGG16: stride 8, 1024 channels, dilation 12, dropout 0.5; exactly as published."""
+    """DeepLab-LargeFOV on VGG16: stride 8, 1024 channels, dilation 12, dropout 0.5; its layers exactly as published.
+
+    fc6 and fc7 start from random values and learn as fast as fc8 (choice; published: cut out of ImageNet's, and ten
+    times slower than fc8).
+    """
     backbone = build_backbone("vgg16_largefov", weights)
     return LargeFOV(backbone, num_classes, width=1024, dilation=12, dropout=0.5)
 

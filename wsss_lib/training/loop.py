@@ -163,8 +163,17 @@ def start_values(seed: int) -> Iterator[None]:
         yield
 
 
-def settle_batch_norm(model: nn.Module, batches: Iterable[Tensor], *, compute: Compute, seed: int) -> None:
+def settle_batch_norm(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    *,
+    compute: Compute,
+    seed: int,
+    forward: Callable[[Batch], object] | None = None,
+) -> None:
     """Batch normalisation statistics of a trained model, averaged over ``batches`` of its inputs, each with one weight.
+
+    ``forward`` sends a batch through a model that takes more than one tensor.
 
     While it learns, a layer keeps a running mean that follows its last few batches, of weights that still change; what
     predicts should rest on the final weights and on many pictures (Wu, Johnson, "Rethinking Batch in BatchNorm", 2021).
@@ -174,8 +183,19 @@ def settle_batch_norm(model: nn.Module, batches: Iterable[Tensor], *, compute: C
     devices = [compute.device] if compute.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), compute.autocast():
         torch.manual_seed(seed)  # dropout draws
-        torch.optim.swa_utils.update_bn(batches, model)
+        torch.optim.swa_utils.update_bn(batches, model if forward is None else _Through(model, forward))
     model.eval()
+
+
+class _Through(nn.Module):
+    """A model that is called in another way."""
+
+    def __init__(self, model: nn.Module, forward: Callable[[Any], object]) -> None:
+        super().__init__()
+        self.model, self.call = model, forward
+
+    def forward(self, batch: Any) -> object:
+        return self.call(batch)
 
 
 def _batches(batch: Callable[[int], Batch], start: int, stop: int, *, threads: int) -> Iterator[tuple[int, Batch]]:

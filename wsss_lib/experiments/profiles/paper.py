@@ -3,7 +3,8 @@
 Stated by the paper: VGG16, patches of 512 x 512 (Cityscapes, 4 x 2) and 240 x 240 pixels (CamVid, 4 x 3), three rounds,
 40,000 and 5,000 iterations of the region network, a weight of 0.001 for the centre loss, DeepLab-LargeFOV, FCN and
 DRN-D-105. All else is a choice: sizes, schedules (specification 9), and that the compared systems, which learn from
-whole pictures, see them at half the size, because ten whole Cityscapes pictures do not fit beside a VGG16.
+whole pictures, see them at half the size, because ten whole Cityscapes pictures do not fit beside a VGG16. The region
+network learns on features that the classifier's backbone computed once (``clustering.network``).
 """
 
 from dataclasses import replace
@@ -29,6 +30,9 @@ _CLASSIFIER = ClassifierConfig(
     input_size=321,
     training=TrainingConfig(steps=15_000, batch_size=32, learning_rate=0.001, schedule="step", checkpoint_every=1000),
 )
+
+_CONV5_3 = (28,)
+"""Position of its ReLU in VGG16's trunk: 512 channels at stride 8."""
 
 _CLUSTERING = ClusteringConfig(
     hidden=4096,
@@ -70,7 +74,7 @@ def _variants(where: Where, size: Size) -> dict[str, Variant]:
         where=where,
         heat="maximum",
         seeds=SeedConfig(rule="hottest"),
-        features=RegionFeatureConfig(size=size, layers=(), pooling="masked_roi"),
+        features=RegionFeatureConfig(size=size, layers=_CONV5_3, pooling="masked_roi"),
         clustering=_CLUSTERING,
     )
     return {
@@ -104,7 +108,7 @@ def _streets(
         variants=_variants("patches", fitting),
         segmentation=segmentation,
         networks=_networks(fitting, drn_steps),
-        systems=driving_systems(_AFFINITY, stride=8, crf_factor=size[0] / 480),
+        systems=driving_systems(_AFFINITY, stride=8, crf_factor=half[0] / 480),
         compared=replace(segmentation, input_size=half),
     )
 
@@ -125,7 +129,7 @@ def _voc() -> Role:
         variants={"default": variants["default"]},
         segmentation=_segmentation(size),
         systems=voc_systems(
-            _AFFINITY, _BRANCH, _CLUSTERING, stride=8, crf_factor=1.0, feature_scale=1.0, layers=(), erased=1000
+            _AFFINITY, _BRANCH, _CLUSTERING, stride=8, crf_factor=1.0, feature_scale=1.0, layers=_CONV5_3, erased=1000
         ),
     )
 
