@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 
 from wsss_lib.evaluation.confusion import confusion_matrix
-from wsss_lib.vocabulary import IGNORE, DataError, SettingsError
+from wsss_lib.vocabulary import IGNORE, DataError
 
 LABELS = np.array([[0, 0], [1, IGNORE]], dtype=np.uint8)
 PREDICTION = np.array([[0, IGNORE], [0, 1]], dtype=np.uint8)
@@ -26,10 +26,6 @@ def test_four_pixels_by_hand():
     assert matrix.dtype == np.int64
 
 
-def test_open_pixels_can_be_left_out():
-    assert confusion_matrix([(PREDICTION, LABELS)], 2, unlabelled="ignored").tolist() == [[1, 0], [1, 0]]
-
-
 def test_pooled_equals_sum_of_pictures():
     pairs = random_pairs()
     one_by_one = [confusion_matrix([pair], 4) for pair in pairs]
@@ -43,7 +39,6 @@ def test_against_scikit_learn():
     known = true != IGNORE
     witness = sklearn_confusion_matrix(true[known], predicted[known], labels=[0, 1, 2, 3, IGNORE])
     assert np.array_equal(confusion_matrix(pairs, 4), witness[:4])
-    assert np.array_equal(confusion_matrix(pairs, 4, unlabelled="ignored"), witness[:4, :4])
 
 
 def test_the_largest_label_spaces_count_right():
@@ -78,8 +73,3 @@ def test_labels_outside_the_classes():
 def test_nothing_to_score():
     with pytest.raises(DataError, match="no prediction"):
         confusion_matrix([], 2)
-
-
-def test_an_unknown_way_to_count_open_pixels():
-    with pytest.raises(SettingsError, match="'skip'"):
-        confusion_matrix([(PREDICTION, LABELS)], 2, unlabelled="skip")  # pyright: ignore[reportArgumentType]

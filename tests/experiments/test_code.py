@@ -8,6 +8,7 @@ import pytest
 from wsss_lib.baselines.registry import SYSTEMS
 from wsss_lib.experiments import code
 from wsss_lib.experiments.code import MADE_BY, READ_BY, code_of, file_of, glue, imports_of, reached, statements
+from wsss_lib.experiments.counting import COLOUR_TABLE, MAPS, counted_reference, counted_round
 from wsss_lib.experiments.profiles.schema import Source
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.vocabulary import SettingsError
@@ -131,6 +132,60 @@ def test_methods_and_functions_beside_count_if_they_are_used(tmp_path):
     ):
         after = pieces(GLUE.replace(old, new))
         assert {name for name in before if before[name] != after[name]} == changed
+
+
+def code_behind(experiment, ask):
+    """Names of the code behind the last artefact that is asked for; nothing is made."""
+    with experiment.store.asking() as wanted:
+        ask(experiment.main)
+    return set(wanted[-1].params["code"])
+
+
+@pytest.mark.parametrize(
+    ("ask", "reaches"),
+    [
+        (lambda stages: stages.seeds_artefact("default", 0), {"ClassMaps.heat"}),
+        (lambda stages: stages.features_artefact("default", 0), {"Stages.description_of"}),
+        (
+            lambda stages: Segmentation(stages=stages, system="psa").artefact(),
+            {"Segmentation.material", "ClassMaps.heat", "Stages.label_maps", "read_flow"},
+        ),
+        (lambda stages: counted_round(stages, "default", 0, 1), {"label_maps_of", "Stages.label_maps"}),
+        (lambda stages: counted_reference(stages, COLOUR_TABLE, "val", -1), {"_guesses"}),
+        (lambda stages: counted_reference(stages, MAPS, "val", 0), {"ClassMaps.label_maps"}),
+    ],
+    ids=["seeds", "features", "system", "round", "colour table", "maps"],
+)
+def test_what_other_modules_put_together_counts(finished, ask, reaches):
+    assert reaches <= code_behind(finished, ask)
+
+
+def test_a_count_does_not_depend_on_what_makes_other_label_maps(finished):
+    assert "_guesses" not in code_behind(finished, lambda stages: counted_round(stages, "default", 0, 1))
+
+
+@pytest.mark.parametrize("change", ["sure", "flow"])
+def test_what_a_system_learns_from_is_in_its_key(finished, change, monkeypatch):
+    """The share of our seeds that it is given, and whether there is flow."""
+
+    def key():
+        with finished.store.asking():
+            return Segmentation(stages=finished.main, system="psa").artefact().key
+
+    before, flow = key(), Segmentation(stages=finished.main, system="psa")._flow()
+    if change == "sure":
+        monkeypatch.setattr(Segmentation, "_surest_share", 0.1)
+    else:
+        monkeypatch.setattr(Segmentation, "_flow", lambda _: "flow" if flow is None else None)
+    assert key() != before
+
+
+def test_the_library_counts_as_it_was_loaded(monkeypatch, tmp_path):
+    """An edit while a long run is under way does not reach the keys of what the old code makes."""
+    file = file_of("wsss_lib.clustering.relabel")
+    monkeypatch.setattr("pathlib.Path.read_text", lambda *_, **__: "edited = 1")
+    assert code._text(file) != "edited = 1"
+    assert code._text(tmp_path / "another.py") == "edited = 1"
 
 
 def test_how_a_network_starts_and_is_saved_counts(finished):

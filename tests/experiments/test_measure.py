@@ -125,7 +125,7 @@ def test_open_regions_are_misses(finished):
     nothing = np.full(int(stages.features().counts.sum()), IGNORE, np.uint8)
     matrix = label_confusion(stages, nothing)
     assert matrix[:, :-1].sum() == 0
-    assert matrix[:, -1].sum() == sum((stages.scenes().label_map(i) != IGNORE).sum() for i in range(3))
+    assert matrix[:, -1].sum() == sum((stages.scenes("train").label_map(i) != IGNORE).sum() for i in range(3))
 
 
 def test_variants_with_the_same_seeds_are_measured_once(finished):

@@ -191,9 +191,7 @@ def test_predictions_of_a_split_without_labels(open_tiny, finished: Experiment):
     experiment = open_tiny(finished.places.build)
     stages = experiment.main
     known = stages.scenes
-    stages.scenes = lambda split="train": replace(
-        known(split), label_map=None if split == "test" else known().label_map
-    )
+    stages.scenes = lambda split: replace(known(split), label_map=None if split == "test" else known("train").label_map)
     assert pages.write_predictions([stages])["pictures"].tolist() == [2, 2]
 
 

@@ -144,9 +144,7 @@ def test_figure_6_beyond_the_paper_shows_both_methods(open_tiny, finished: Exper
 def test_figure_6_without_labels_shows_predictions_alone(open_tiny, finished: Experiment):
     stages = open_tiny(finished.places.build).main
     known = stages.scenes
-    stages.scenes = lambda split="train": replace(
-        known(split), label_map=None if split == "test" else known().label_map
-    )
+    stages.scenes = lambda split: replace(known(split), label_map=None if split == "test" else known("train").label_map)
     assert plates.segmentation_results(stages, rows=1, split="test").data["ground_truths"] == []
 
 
@@ -190,7 +188,7 @@ def test_rounds_curve_is_kept(finished: Experiment):
 def test_nothing_to_compare_with_is_said(open_tiny, finished: Experiment):
     stages = open_tiny(finished.places.build).main
     known = stages.scenes
-    stages.scenes = lambda split="train": replace(known(split), label_map=None)
+    stages.scenes = lambda split: replace(known(split), label_map=None)
     with pytest.raises(DataError, match="no label maps to compare with"):
         plates.seeds_and_rounds(stages, rows=1)
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -28,9 +29,17 @@ def clean(monkeypatch):
     monkeypatch.setattr("wsss_lib.experiments.provenance.source_state", lambda *_: state)
 
 
+PICTURES = {"figure01_teaser", "figure05_seeds_and_rounds", "figure05_seeds_and_rounds_voc", "figure06_val", "rounds"}
+
+
 @pytest.fixture
-def places(tmp_path):
+def places(tmp_path, monkeypatch):
+    """A profile of those notebooks that have a status."""
     places = Places(profile="smoke", build=tmp_path / "build")
+    monkeypatch.setattr(
+        "wsss_lib.experiments.publish.all_notebooks",
+        lambda: [path.with_suffix(".ipynb") for path in sorted(places.notebooks.glob("*.json"))],
+    )
     for folder in (places.tables, places.figures, places.notebooks):
         folder.mkdir(parents=True)
     (places.tables / "table06.md").write_text("| a |\n")
@@ -45,7 +54,9 @@ def places(tmp_path):
 
 
 def write_status(places, name, **changed):
-    given = {"state": "done", "stamp": {}, "started": "2026-01-01T12:00:00+00:00", "seconds": 90.0}
+    files = ["tables/table06.md", "figures/figure1.png", "figures/figure1.svg"]
+    files += [f"figures/{picture}.png" for picture in sorted(PICTURES)]
+    given = {"state": "done", "stamp": {}, "started": "2026-01-01T12:00:00+00:00", "seconds": 90.0, "outputs": files}
     Status(**{**given, "peak_memory_mb": 500.0, **changed}).save(places.notebooks / f"{name}.json")
 
 
@@ -127,15 +138,14 @@ def test_minutes_that_several_stages_cover_count_once():
 
 def test_of_other_peoples_pictures_only_a_few_are_published(places, tmp_path, monkeypatch):
     """Figures 5 and 6 of the main role and drawings without pictures are; the smoke profile's pictures are all ours."""
-    names = {"figure01_teaser", "figure05_seeds_and_rounds", "figure05_seeds_and_rounds_voc", "figure06_val", "rounds"}
-    for name in names:
+    for name in PICTURES:
         (places.figures / f"{name}.png").write_bytes(b"picture")
     ours = publish(places, figures=tmp_path / "ours", documents=[tmp_path / "none"])
-    assert names <= {path.stem for path in ours.iterdir()}
+    assert {path.stem for path in ours.iterdir()} >= PICTURES
     monkeypatch.setitem(PROFILES, "smoke", replace(PROFILES["smoke"], needs_data=True))
     theirs = publish(places, figures=tmp_path / "theirs", documents=[tmp_path / "none"])
     shown = {path.stem for path in theirs.iterdir()}
-    assert shown & names == {"figure05_seeds_and_rounds", "figure06_val", "rounds"}
+    assert shown & PICTURES == {"figure05_seeds_and_rounds", "figure06_val", "rounds"}
 
 
 def test_a_block_without_its_file_stays(tmp_path):
@@ -150,6 +160,18 @@ def test_an_unfinished_profile_is_not_published(places, tmp_path):
     assert not (tmp_path / "figures").exists()
 
 
+def test_a_profile_of_which_a_notebook_never_ran_is_not_published(places, tmp_path, monkeypatch):
+    monkeypatch.setattr("wsss_lib.experiments.publish.all_notebooks", lambda: [Path("01_x.ipynb"), Path("02_y.ipynb")])
+    with pytest.raises(DataError, match=r"has not run to its end \(02_y\)"):
+        publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
+
+
+def test_what_older_code_left_behind_is_not_published(places, tmp_path):
+    (places.tables / "left_behind.csv").write_text("a\n")
+    folder = publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
+    assert not (folder / "left_behind.csv").exists()
+
+
 def test_results_without_records_are_not_published(places, tmp_path):
     shutil.rmtree(places.store)
     with pytest.raises(DataError, match="no artefacts"):
@@ -160,6 +182,12 @@ def test_a_large_file_is_refused(places, tmp_path, monkeypatch):
     monkeypatch.setattr("wsss_lib.experiments.publish.LARGEST_FILE", 3)
     with pytest.raises(DataError, match=r"table06\.md is larger"):
         publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
+
+
+def test_a_row_whose_name_has_a_comma_is_quoted(tmp_path):
+    (tmp_path / "t.csv").write_text('method,"val, here"\n"ours, twice",7.8\n')
+    mark = '<!-- t.csv: "ours, twice", val, here -->'
+    assert filled(f"{mark}1<!-- end -->", tmp_path) == f"{mark}7.8<!-- end -->"
 
 
 def test_a_number_in_a_sentence_is_the_published_one(tmp_path):

@@ -155,9 +155,10 @@ def test_kernel_that_dies_is_no_success(tmp_path: Path, places: Places, said: li
     assert not (places.notebooks / "01_tiny.ipynb").exists()
 
 
-def test_cell_that_takes_too_long_is_stopped(tmp_path: Path, places: Places, said: list[str]):
+def test_cell_that_takes_too_long_is_stopped(tmp_path: Path, places: Places, said: list[str], monkeypatch):
+    monkeypatch.setattr("wsss_lib.experiments.runner.cell_limit", lambda _: 1)
     with pytest.raises(NotebookError, match="a cell of 01_tiny took longer than 1 s"):
-        run_notebooks([notebook(tmp_path, "import time\ntime.sleep(60)")], places, timeout=1, report=said.append)
+        run_notebooks([notebook(tmp_path, "import time\ntime.sleep(60)")], places, report=said.append)
     assert status_of(places).state == "failed"
 
 

@@ -138,7 +138,7 @@ def test_interrupted_stage_leaves_nothing_under_its_name_and_finds_its_checkpoin
 
     with pytest.raises(KeyboardInterrupt):
         make(store, interrupted)
-    assert not store.exists("seeds", params={}, inputs={})
+    assert not store.address("seeds", params={}, inputs={}).complete
 
     found: list[str] = []
 
@@ -175,7 +175,7 @@ Store({str(store.root)!r}).artefact("seeds", params={{}}, inputs={{}}, make=make
 def test_killed_between_the_record_and_the_name_it_is_whole(store: Store):
     artefact = make(store)
     artefact.folder.rename(artefact.folder.with_name(f"{artefact.key}.partial"))
-    assert not store.exists("seeds", params={}, inputs={})
+    assert not store.address("seeds", params={}, inputs={}).complete
     late = Maker()
     assert make(store, late) == artefact
     assert late.calls == 0
@@ -247,7 +247,7 @@ def test_full_disk_while_a_stage_writes(store: Store):
     with pytest.raises(NoSpaceError, match="no space is left"):
         make(store, fill)
     assert store.contents() == []
-    assert not store.exists("seeds", params={}, inputs={})
+    assert not store.address("seeds", params={}, inputs={}).complete
 
 
 def test_store_where_a_file_is(tmp_path: Path):

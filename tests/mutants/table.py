@@ -61,7 +61,7 @@ MUTANTS = (
     Mutant(ROUNDS, "** -config.balance", "** config.balance", "rare classes are drawn more often", "clustering/test_rounds.py"),
     Mutant(ROUNDS, "min(number, len(config.certain)) - 1", "0", "later rounds learn from more", "clustering/test_rounds.py"),
     Mutant(ROUNDS, "config.center_weight * center(x, truth)", "-config.center_weight * center(x, truth)", "sign of the centre loss", "clustering/test_rounds.py"),
-    Mutant(ROUNDS, "learning_rate=0.1 * self", "learning_rate=1.0 * self", "rate of the second phase", "clustering/test_rounds.py"),
+    Mutant(ROUNDS, "rate = 0.1 * self", "rate = 1.0 * self", "rate of the second phase", "clustering/test_rounds.py"),
     # training and the segmentation network (paper 3.3)
     Mutant("training/loop.py", "** 0.9", "** 0.5", "power of the poly schedule", "training/test_loop.py"),
     Mutant("training/loop.py", "(2 if is_bias else 1)", "1", "biases at twice the rate", "training/test_loop.py"),

@@ -138,4 +138,5 @@ def test_a_system_that_ran_as_another_variant_alone_says_so(rows: Rows) -> None:
     key = ScoreKey(dataset="cityscapes", split="val", stage="segmentation", system="bbf")
     assert measure(scores, key).status == "only zero flow"
     assert measure(scores, ScoreKey(**{**vars(key), "variant": "zero flow"})).mean == 30.0
+    assert measure(scores, ScoreKey(**{**vars(key), "variant": "no_center_loss"})).status == NOT_RUN
     assert measure(scores, ScoreKey(**{**vars(key), "system": "sec"})).status == NOT_RUN

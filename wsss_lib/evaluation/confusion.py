@@ -5,36 +5,28 @@ pooled first (cityscapesScripts, PASCAL VOC).
 """
 
 from collections.abc import Iterable
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from wsss_lib.vocabulary import IGNORE, DataError, LabelMap, SettingsError
+from wsss_lib.vocabulary import IGNORE, DataError, LabelMap
 
-Unlabelled = Literal["miss", "ignored"]
 ConfusionMatrix = Int64[np.ndarray, "class prediction"]
 """Pixels of true class (row) predicted as (column). One column more than rows: the last counts unlabelled pixels."""
 
 
-def confusion_matrix(
-    pairs: Iterable[tuple[LabelMap, LabelMap]], num_classes: int, *, unlabelled: Unlabelled = "miss"
-) -> ConfusionMatrix:
+def confusion_matrix(pairs: Iterable[tuple[LabelMap, LabelMap]], num_classes: int) -> ConfusionMatrix:
     """Count pixels of (prediction, label map) pairs, pooled over all pairs.
 
     Pixels whose true label is ``IGNORE`` never count. A *predicted* ``IGNORE`` (seed maps leave pixels open) is a
-    miss of the pixel's true class, as in cityscapesScripts: it is counted in a last, additional column. With
-    ``unlabelled="ignored"`` such pixels are left out and the matrix is class x class.
+    miss of the pixel's true class, as in cityscapesScripts: it is counted in a last, additional column.
 
-    Example with 2 classes: labels 0 0 1 255, prediction 0 255 0 1 give [[1, 0, 1], [1, 0, 0]], or without the
-    unlabelled pixel [[1, 0], [1, 0]].
+    Example with 2 classes: labels 0 0 1 255, prediction 0 255 0 1 give [[1, 0, 1], [1, 0, 0]].
 
     Raises ``DataError`` for maps of different size, for labels outside the classes, and where there is no pair.
     """
-    if unlabelled not in ("miss", "ignored"):
-        raise SettingsError(f"unlabelled pixels can count as 'miss' or 'ignored', not as {unlabelled!r}")
     counter = MulticlassConfusionMatrix(num_classes + 1, ignore_index=IGNORE, validate_args=False)
     number = -1
     for number, (prediction, label_map) in enumerate(pairs):
@@ -43,8 +35,7 @@ def confusion_matrix(
         counter.update(torch.from_numpy(column), torch.from_numpy(label_map.astype(np.int64)))
     if number < 0:
         raise DataError("no prediction to score; give at least one pair of prediction and label map")
-    matrix = counter.compute().numpy()[:num_classes]
-    return matrix if unlabelled == "miss" else matrix[:, :num_classes]
+    return counter.compute().numpy()[:num_classes]
 
 
 def _check_pair(prediction: LabelMap, label_map: LabelMap, num_classes: int, number: int) -> None:

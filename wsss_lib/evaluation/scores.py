@@ -61,14 +61,6 @@ def scores(matrix: ConfusionMatrix, label_space: LabelSpace) -> Scores:
     )
 
 
-def is_constant(scores: Scores) -> bool:
-    """Whether the prediction collapsed: one class takes more than 99 % of all labelled pixels.
-
-    A collapsed predictor still scores a few points of mIoU (specification 10). False where nothing is labelled.
-    """
-    return bool((scores.predicted_share > CONSTANT_ABOVE).any())
-
-
 def scores_table(
     scores: Scores,
     label_space: LabelSpace,

@@ -1,16 +1,19 @@
 """Which code makes a stage, as fingerprints in its key: a result is found stale as soon as the code behind it changes.
 
 Counted are the modules that do the work of a stage and everything of ours that they import, however far away, the
-readers of its pictures among them; the function that makes the stage, with the methods and functions beside it that it
-uses; and of the libraries the versions of those that compute. What does not decide about a result does not count:
-comments, docstrings, layout, and all of ``reporting``, which no stage imports.
+readers of its pictures among them; the function that makes the stage, with the methods and functions of its own module
+and of the other ``GLUE`` that it uses; and of the libraries the versions of those that compute. What does not decide
+about a result does not count: comments, docstrings, layout, and all of ``reporting``, which no stage imports.
+
+Files are read when this module is imported, not when a stage is asked for: who edits the library while it trains does
+not change what the trained network is said to be made by.
 """
 
 import ast
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -54,6 +57,11 @@ READ_BY: dict[str, tuple[str, ...]] = {
 }
 """Reader of a source -> the modules that read its pictures, labels and tags."""
 
+GLUE = tuple(
+    f"wsss_lib.experiments.{name}" for name in ("pipeline", "class_maps", "segmentation", "counting", "inputs")
+)
+"""The modules that put the work together. What one of them imports from another is followed into it."""
+
 _PLUMBING = {"artefact", "progress"}
 """Methods that a stage calls and that do not decide about its result."""
 
@@ -78,30 +86,49 @@ def code_of(stage: str, make: Callable[..., object], *, system: str = "", reader
 
 
 def glue(make: Callable[..., object]) -> dict[str, str]:
-    """Name -> statements of a function and of all functions and methods of its own module that it uses, however deep.
+    """Name -> statements of a function, of all functions and methods of its own module that it uses, however deep, and
+    of those of other ``GLUE`` that these import.
 
-    A function inside another one counts as that other one. A method is used where its name is an attribute of anything,
-    because ``self`` cannot be told from its other names.
+    A function inside another one counts as that other one, a partial one as what it calls. A method is used where its
+    name is an attribute of anything, because ``self`` cannot be told from its other names.
     """
+    make = make.func if isinstance(make, partial) else make
     return _glue(Path(inspect.getfile(make)), make.__qualname__.partition(".<locals>")[0])
 
 
 @cache
 def _glue(file: Path, path: str) -> dict[str, str]:
-    beside, used, waiting = _functions(file), {}, [path]
+    used, waiting = {}, [(file, path)]
     while waiting:
-        path = waiting.pop()
-        if path not in used:
-            used[path] = without_words(beside[path])
-            names = set(_names(beside[path])) - _PLUMBING
-            waiting += [each for each in beside if each.rpartition(".")[2] in names]
-    return dict(sorted(used.items()))
+        file, path = waiting.pop()
+        if (file, path) not in used:
+            node = _functions(file)[path]
+            used[file, path] = without_words(node)
+            names = set(_names(node)) - _PLUMBING
+            waiting += [(where, each) for where, each in _within_reach(file) if each.rpartition(".")[2] in names]
+    paths = [path for _, path in used]
+    return {
+        path if paths.count(path) == 1 else f"{file.stem}.{path}": text for (file, path), text in sorted(used.items())
+    }
 
 
+@cache
+def _within_reach(file: Path) -> list[tuple[Path, str]]:
+    """Functions and methods of a file and of all other ``GLUE`` that it imports, directly or not."""
+    files, waiting = [], [file]
+    while waiting:
+        file = waiting.pop()
+        if file not in files:
+            files.append(file)
+            waiting += [file_of(module) for module in imports_of(file) if module in GLUE]
+    return [(each, path) for each in files for path in _functions(each)]
+
+
+@cache
 def _functions(file: Path) -> dict[str, ast.FunctionDef]:
     """The functions and methods of a file by path, such as ``Stages.seeds``."""
     found = {}
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    for node in ast.parse(_text(file)).body:
         inside, prefix = (node.body, f"{node.name}.") if isinstance(node, ast.ClassDef) else ([node], "")
         found |= {prefix + each.name: each for each in inside if isinstance(each, ast.FunctionDef)}
     return found
@@ -130,7 +157,7 @@ def reached(modules: tuple[str, ...]) -> frozenset[str]:
 def imports_of(file: Path) -> list[str]:
     """Our own modules that a file names in its import statements."""
     names = []
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(_text(file))):
         match node:
             case ast.ImportFrom(module=str(module), level=0):
                 names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
@@ -142,7 +169,7 @@ def imports_of(file: Path) -> list[str]:
 @cache
 def statements(file: Path) -> str:
     """What a file does: its syntax tree without docstrings; comments and layout are no part of it."""
-    return without_words(ast.parse(file.read_text(encoding="utf-8")))
+    return without_words(ast.parse(_text(file)))
 
 
 def without_words(tree: ast.AST) -> str:
@@ -158,6 +185,14 @@ def _documented(tree: ast.AST) -> Iterator[ast.Module | ast.ClassDef | ast.Funct
             match node.body[0]:
                 case ast.Expr(value=ast.Constant(value=str())):
                     yield node
+
+
+def _text(file: Path) -> str:
+    """A file of ours as it was when the library was loaded, any other as it is."""
+    return _LOADED[file] if file in _LOADED else file.read_text(encoding="utf-8")
+
+
+_LOADED = {file: file.read_text(encoding="utf-8") for file in PACKAGE.rglob("*.py")}
 
 
 def file_of(module: str) -> Path:

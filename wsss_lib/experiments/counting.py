@@ -13,7 +13,7 @@ from wsss_lib.clustering.rounds import Labels
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.evaluation.confusion import ConfusionMatrix, confusion_matrix
 from wsss_lib.evaluation.references import fit_table, predict_table
-from wsss_lib.experiments.code import code_of
+from wsss_lib.experiments.code import code_of, glue
 from wsss_lib.experiments.files import load_arrays, save_arrays
 from wsss_lib.experiments.inputs import SPLITS
 from wsss_lib.experiments.pipeline import Stages
@@ -160,7 +160,8 @@ def _counted(
         save_arrays(folder / "confusion.npz", {"matrix": confusion_matrix(pairs, len(stages.label_space))})
 
     inputs = {"source": source, "labels": scenes.fingerprint}
-    params = {"of": what, "code": code_of("confusion", make, reader=stages.role.source.reader)}
+    code = code_of("confusion", make, reader=stages.role.source.reader) | glue(label_maps)
+    params = {"of": what, "code": code}
     return stages.experiment.store.artefact("confusion", params=params, inputs=inputs, make=make)
 
 

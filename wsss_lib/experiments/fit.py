@@ -105,7 +105,7 @@ def _weights_file(weights: Path | None) -> str:
 
 def _read_everything(stages: Stages) -> None:
     """A damaged picture or label map is to be found now, not after an hour of training."""
-    scenes, simple = stages.scenes(), stages.simple
+    scenes, simple = stages.scenes("train"), stages.simple
     for i in range(len(scenes)):
         scenes.image(i)
         if scenes.label_map is not None:
@@ -127,7 +127,7 @@ def _warnings(stages: Stages, folders: OwnFolders) -> list[str]:
     found += [f"{name} is a tag of no picture: it cannot be learnt" for name in np.array(space.classes)[~tags.any(0)]]
     everywhere = np.array(space.classes)[tags.all(0)] if len(tags) > 1 else []
     found += [f"{name} is a tag of every picture: its tag says nothing" for name in everywhere]
-    if untagged := sorted(set(list_pictures(folders.images)) - set(stages.scenes().names)):
+    if untagged := sorted(set(list_pictures(folders.images)) - set(stages.scenes("train").names)):
         found.append(f"{len(untagged)} pictures have no tag and are not learnt from ({few(untagged)})")
     return found
 
@@ -158,11 +158,11 @@ def _shares(maps: Sequence[LabelMap], count: int) -> np.ndarray:
 
 
 def _predictions(stages: Stages, run: Segmentation):
-    return predicted(stages, run.predictions("train"), stages.scenes())
+    return predicted(stages, run.predictions("train"), stages.scenes("train"))
 
 
 def _facts(stages: Stages, run: Segmentation) -> list[str]:
-    config, scenes, count = run.config, stages.scenes(), len(stages.label_space)
+    config, scenes, count = run.config, stages.scenes("train"), len(stages.label_space)
     width, height = config.input_size
     facts = [
         f"{len(scenes)} pictures with {stages.tags.sum(1).mean():.1f} tags on average, of {count} classes",
@@ -177,7 +177,7 @@ def _facts(stages: Stages, run: Segmentation) -> list[str]:
 
 def _examples(stages: Stages, run: Segmentation) -> list[Example]:
     """Pictures evenly spread over the set."""
-    scenes, labels, predictions = stages.scenes(), run.labels() or [], list(_predictions(stages, run))
+    scenes, labels, predictions = stages.scenes("train"), run.labels() or [], list(_predictions(stages, run))
     chosen = np.unique(np.linspace(0, len(scenes) - 1, min(SHOWN, len(scenes))).round().astype(int)).tolist()
     classes = np.array(stages.label_space.classes)
     return [

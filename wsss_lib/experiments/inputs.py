@@ -39,6 +39,12 @@ def playable(profile: Profile, data: Path | None) -> Profile:
             f"{data_folder(data)} has none of the folders {wanted}; "
             "wsss data fetch and wsss data check say how to get them"
         )
+    if all(role.learns_from == "tags" for role in found.values()):
+        streets = [f"{role.source.reader}/" for role in profile.roles.values() if role.learns_from == "simple"]
+        raise DataError(
+            f"{data_folder(data)} has none of the folders {', '.join(streets)}: six of the seven notebooks are about "
+            "street pictures; add one of them"
+        )
     return replace(profile, roles=found)
 
 

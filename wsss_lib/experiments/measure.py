@@ -83,14 +83,15 @@ def compared_scores(stages: Stages, systems: str = "all") -> pd.DataFrame:
 
 def seed_scores(stages: Stages) -> pd.DataFrame:
     """Seeds by every rule from every localisation (Table 5), and the seeds that each rule's clustering starts from
-    (stage ``seeds``, Table 6), on the training pictures.
+    (stage ``seeds``, Table 6), on the training pictures. Where one classifier serves every seed, nothing about them is
+    random, and their seed is -1.
     """
-    rows = []
+    rows, random = [], stages.role.classifier_per_seed
     for variant, seed, where in all_seeds(stages):
         own = [SEED_STAGES[where]] if where else []
         own += ["seeds"] if where in ("", stages.role.variants[variant].where) else []
         matrix = matrix_in(counted_seeds(stages, variant, seed, where))
-        rows += [_score(stages, matrix, "train", name, variant, seed) for name in own]
+        rows += [_score(stages, matrix, "train", name, variant, seed if random else -1) for name in own]
     return pd.concat(rows, ignore_index=True)
 
 
@@ -172,12 +173,17 @@ def _own_label_scores(runs: Sequence[Segmentation]) -> pd.DataFrame:
 
 def _network_scores(runs: Sequence[Segmentation], stage: str = "segmentation") -> pd.DataFrame:
     rows = [
-        _score(run.stages, matrix, split, stage, run.variant(), run.seed, system=run.system, network=run.network)
+        _score(run.stages, matrix, split, stage, run.variant(), run.seed, system=run.system, network=_paper_name(run))
         for run in runs
         for split in SPLITS
         if (matrix := prediction_confusion(run, split)) is not None
     ]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def _paper_name(run: Segmentation) -> str:
+    """What the paper calls a network; nothing for one that goes beyond it."""
+    return "" if run.system in run.stages.role.beyond else run.network
 
 
 def reference_scores(stages: Stages) -> pd.DataFrame:

@@ -69,12 +69,13 @@ def measured(roles: Sequence[Stages], *parts: str, systems: str | None = None) -
     """Tidy scores of some ``PARTS`` of some roles, one row per number; without roles a table without rows.
 
     ``systems`` adds the other networks and systems that it chooses: ``"all"``, ``"none"``, ``"finished"``
-    (what is trained already), or names of systems separated by commas. ``SettingsError`` for a name that no role knows.
+    (what is trained already), or names of systems separated by commas. ``SettingsError`` for a name that no role of
+    the profile knows.
     """
     functions = [PARTS[check_name("part", part, PARTS)] for part in parts]
     frames = [function(stages) for stages in roles for function in functions]
     if systems is not None:
-        check_systems([stages.role for stages in roles], systems)
+        check_systems([role for stages in roles for role in stages.experiment.profile.roles.values()], systems)
         frames += [compared_scores(stages, systems) for stages in roles]
     kept = [frame for frame in frames if len(frame)]
     return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=list(SCORE_COLUMNS))

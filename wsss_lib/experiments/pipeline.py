@@ -83,7 +83,7 @@ class Stages:
     # ---------------------------------------------------------------------------------------------------- pictures
 
     @lru_cache(maxsize=64)  # noqa: B019
-    def scenes(self, split: str = "train") -> SceneSet:
+    def scenes(self, split: str) -> SceneSet:
         """The street pictures (or scenes) of a split and their label maps, in memory as far as there is room."""
         scenes = read_scenes(self.role.source, split, self.experiment.places.data)
         label_map = None if scenes.label_map is None else kept(scenes.label_map)
@@ -269,7 +269,7 @@ class Stages:
         """Labels of all regions after every round."""
         artefact = self.clustering_artefact(variant, seed)
         arrays = load_arrays(artefact.folder / "rounds.npz")
-        return [arrays[name] for name in sorted(arrays)]
+        return [arrays[f"round_{number}"] for number in range(1, len(arrays) + 1)]
 
     def clustering_training(self, variant: str = "default", seed: int = 0) -> list[Mapping[str, list[float]]]:
         """Losses of both phases of every round."""

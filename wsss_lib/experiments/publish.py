@@ -4,8 +4,9 @@ A published folder holds the tables (CSV, Markdown, LaTeX), the figures (PNG) an
 versions, what every notebook and every stage cost, and a checksum of every file. In ``DOCUMENTS``, what stands between
 ``<!-- camvid/table06.md -->`` and ``<!-- end -->`` is replaced by that file, and a number within a sentence by the one
 that its mark names: ``<!-- camvid/table03.csv: PSA, class mIoU, here -->33.5<!-- end -->`` is the column ``class mIoU,
-here`` of the row whose first cell is ``PSA``, and ``<!-- toy/provenance.json: minutes -->`` what all notebooks took.
-Numbers of settings that were tried once and given up have their record in ``figures/tried.csv``.
+here`` of the row whose first cell is ``PSA`` (in double quotes if it has a comma), and ``<!-- toy/provenance.json:
+minutes -->`` what all notebooks took. Numbers of settings that were tried once and given up have their record in
+``figures/tried.csv``.
 """
 
 import re
@@ -21,6 +22,7 @@ from wsss_lib.data.disk import few, write_whole
 from wsss_lib.data.pictures import fingerprint_of_files
 from wsss_lib.experiments.files import load_json, save_json, whole_folder, writing
 from wsss_lib.experiments.freshness import Status
+from wsss_lib.experiments.notebooks import all_notebooks
 from wsss_lib.experiments.places import REPOSITORY, Places
 from wsss_lib.experiments.profiles import load_profile
 from wsss_lib.experiments.provenance import uncommitted
@@ -36,7 +38,7 @@ DOCUMENTS = (REPOSITORY / "README.md", REPOSITORY / "figures" / "README.md")
 
 LARGEST_FILE = 5_000_000  # bytes; larger files do not belong into the repository
 NUMBER = re.compile(
-    r"(<!-- (?P<file>[\w./-]+\.(?:csv|json)): (?P<row>[^,>]+?)(?:, (?P<column>[^>]+?))? -->)"
+    r"(<!-- (?P<file>[\w./-]+\.(?:csv|json)): (?P<row>\x22[^\x22>]+\x22|[^,\x22>]+?)(?:, (?P<column>[^>]+?))? -->)"
     r"(?P<number>[^<]*)(<!-- end -->)"
 )
 MARK = re.compile(r"(<!-- (?!end )(?P<name>[\w./-]+) -->\n)(?P<content>.*?)(<!-- end -->)", re.DOTALL)
@@ -45,6 +47,7 @@ MARK = re.compile(r"(<!-- (?!end )(?P<name>[\w./-]+) -->\n)(?P<content>.*?)(<!--
 def publish(places: Places, *, figures: Path = REPOSITORY / "figures", documents: Sequence[Path] = DOCUMENTS) -> Path:
     """Publish a profile's finished results, and fill those documents that are there; returns the folder.
 
+    Only what the notebooks' last runs wrote is published: what older code left beside it is not.
     Raises ``DataError`` if a notebook of the profile has not run to its end, a file is too large, a result was made
     with uncommitted changes, or there are any beside what was published before.
     """
@@ -57,8 +60,9 @@ def publish(places: Places, *, figures: Path = REPOSITORY / "figures", documents
         raise DataError(
             f"some results were made with uncommitted changes (on {unclean[0][:10]}); commit, run again, then publish"
         )
-    found = [path for pattern in TABLES for path in sorted(places.tables.glob(pattern))]
-    found += [path for pattern in FIGURES for path in sorted(places.figures.glob(pattern))]
+    written = {places.folder / name for status in statuses.values() for name in status.outputs}
+    found = [path for pattern in TABLES for path in sorted(places.tables.glob(pattern)) if path in written]
+    found += [path for pattern in FIGURES for path in sorted(places.figures.glob(pattern)) if path in written]
     if load_profile(places.profile).needs_data:
         found = [path for path in found if not any(path.match(pattern) for pattern in FOREIGN_PICTURES)]
     if large := [path.name for path in found if path.stat().st_size > LARGEST_FILE]:
@@ -86,7 +90,7 @@ def filled(text: str, figures: Path) -> str:
 
     def number(match: re.Match[str]) -> str:
         source = figures / match["file"]
-        value = _number(source, match["row"], match["column"]) if source.is_file() else match["number"]
+        value = _number(source, match["row"].strip('"'), match["column"]) if source.is_file() else match["number"]
         return f"{match[1]}{value}{match[6]}"
 
     return NUMBER.sub(number, MARK.sub(replacement, text))
@@ -108,12 +112,11 @@ def _number(source: Path, row: str, column: str | None) -> str:
 
 def _statuses(places: Places) -> dict[str, Status]:
     """How every notebook's last run ended; ``DataError`` unless all of them ran to their end."""
-    statuses = {path.stem: Status.load(path) for path in sorted(places.notebooks.glob("[0-9]*.json"))}
+    statuses = {path.stem: Status.load(places.notebooks / f"{path.stem}.json") for path in all_notebooks()}
     done = {name: status for name, status in statuses.items() if status is not None and status.state == "done"}
-    if not statuses or len(done) < len(statuses):
-        unfinished = [name for name in statuses if name not in done]
+    if unfinished := [name for name in statuses if name not in done]:
         raise DataError(
-            f"profile {places.profile} has not run to its end ({', '.join(unfinished) or 'no notebook was run'}); "
+            f"profile {places.profile} has not run to its end ({', '.join(unfinished)}); "
             f"run make reproduce PROFILE={places.profile} first"
         )
     return done

@@ -150,14 +150,12 @@ def run_notebooks(
     *,
     parameters: Mapping[str, Any] | None = None,
     shared: bool = False,
-    timeout: float | None = None,
     force: bool = False,
     report: Say = say,
 ) -> None:
     """Run the given notebooks in order, those that are not fresh (or all, with ``force``).
 
-    Every notebook gets the ``parameters``, or, if they are ``shared``, those of them that it has. ``timeout`` is the
-    limit of a cell in seconds (default: ten times what the notebook promises). ``NotebookError`` at
+    Every notebook gets the ``parameters``, or, if they are ``shared``, those of them that it has. ``NotebookError`` at
     the first that fails, ``SettingsError`` for an unknown parameter, before anything has started.
     """
     given = parameters or {}
@@ -167,7 +165,7 @@ def run_notebooks(
     report(f"profile {places.profile}, notebooks: {len(jobs)}, {_expected(promised)}; results go to {places.folder}")
     progress = Progress(promised, report)
     for job in jobs:
-        limit = timeout or cell_limit(promised[job.name])
+        limit = cell_limit(promised[job.name])
         with writing(places.build), lock(job.lock_file, waiting_for=job.name, report=report):
             _run_if_stale(job, limit=limit, force=force, progress=progress)
 

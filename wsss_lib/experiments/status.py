@@ -1,9 +1,11 @@
 """What is there already: which notebooks are fresh, what the store holds, which network was trained last."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from wsss_lib.experiments.freshness import notebook_stamp
+from wsss_lib.experiments.inputs import playable
 from wsss_lib.experiments.lock import is_held
 from wsss_lib.experiments.notebooks import all_notebooks
 from wsss_lib.experiments.places import NOTEBOOKS, Places
@@ -11,7 +13,7 @@ from wsss_lib.experiments.profiles import load_profile
 from wsss_lib.experiments.runner import Job
 from wsss_lib.experiments.store import Store, plain
 from wsss_lib.training.report import in_words
-from wsss_lib.vocabulary import SettingsError
+from wsss_lib.vocabulary import DataError, SettingsError
 
 MODEL_STAGE = "segmentation"
 """The stage whose artefacts are trained segmentation networks."""
@@ -32,7 +34,10 @@ def newest_model(places: Places) -> Path:
     The other networks of Table 9, and those of other roles, are of the same stage but not meant. ``SettingsError`` when
     there is none.
     """
-    main = load_profile(places.profile).main
+    profile = load_profile(places.profile)
+    with suppress(DataError):  # without the data it was trained on a network is of use all the same
+        profile = playable(profile, places.data)
+    main = profile.main
     config = main.beyond[main.plus].network if main.plus else main.segmentation
     wanted = {"dataset": main.dataset, "config": plain(config)}
     store = Store(places.store)

@@ -127,10 +127,6 @@ class Store:
         key = hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
         return Artefact(stage=stage, key=key, folder=self.root / stage / key)
 
-    def exists(self, stage: str, *, params: Mapping[str, Any], inputs: Mapping[str, Artefact | str]) -> bool:
-        """Whether the artefact is there, and whole."""
-        return self.address(stage, params=params, inputs=inputs).complete
-
     def missing(self, names: Iterable[str]) -> list[str]:
         """Those of ``names`` (``stage/key``, as in ``WSSS_USED_LOG``) that are not there."""
         return [name for name in names if not (self.root / name / RECORD).is_file()]

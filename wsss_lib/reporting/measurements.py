@@ -117,7 +117,8 @@ def measure(scores: pd.DataFrame, key: ScoreKey) -> Measurement:
         return Measurement(by_seed=values)
     if run.empty:
         others = {*_where(scores, dataset=key.dataset, system=key.system, stage=key.stage)["variant"]} - {"default", ""}
-        return Measurement(by_seed=values, status=f"only {', '.join(sorted(others))}" if others else NOT_RUN)
+        instead = key.variant == "default" and others  # who asks for another variant gets no third one for it
+        return Measurement(by_seed=values, status=f"only {', '.join(sorted(others))}" if instead else NOT_RUN)
     held_back = key.split == "test" and "test" not in set(run["split"])
     return Measurement(by_seed=values, status=HELD_BACK if held_back else NOT_MEASURED)
 

@@ -28,12 +28,14 @@ def driving_systems(affinity: TrainingConfig, *, stride: int, crf_factor: float)
     """CCNN, SEC, PSA, BBF and DSRG.
 
     ``affinity`` trains PSA's affinity network on a grid of ``stride``; its CRF was published for pictures of about 500
-    pixels, ``crf_factor`` brings its distances to ours. Its walk may cost a twentieth of the sure cells.
+    pixels, ``crf_factor`` brings its distances to ours. Its walk may cost a twentieth of the sure cells, and its labels
+    are of superpixels, as the seeds are that all systems are given.
     """
+    psa = PsaConfig(training=affinity, stride=stride, crf=scaled(PSA_CAM, crf_factor), minimum_kept=0.95)
     return {
         "ccnn": CcnnConfig(),
         "sec": SecConfig(),
-        "psa": PsaConfig(training=affinity, stride=stride, crf=scaled(PSA_CAM, crf_factor), minimum_kept=0.95),
+        "psa": replace(psa, per_region=True),
         "bbf": BbfConfig(),
         "dsrg": DsrgConfig(),
     }
@@ -50,7 +52,7 @@ def voc_systems(
     layers: tuple[int, ...],
     erased: int,
 ) -> Systems:
-    """The systems of Table 8, and PSA.
+    """The systems of Table 8, and PSA, with labels of pixels as published.
 
     ``branch`` trains SPN's classifier; ``regions`` is our own region network, of which MCOF takes one round without
     centre loss, on features of ``layers`` at ``feature_scale`` times the picture; ``erased`` are the steps for which
@@ -59,7 +61,8 @@ def voc_systems(
     one_round = replace(regions, rounds=1, center_steps=1, center_weight=0.0, certain=(1.0,))
     driving = driving_systems(affinity, stride=stride, crf_factor=crf_factor)
     return {
-        **{name: driving[name] for name in ("ccnn", "sec", "psa", "dsrg")},
+        **{name: driving[name] for name in ("ccnn", "sec", "dsrg")},
+        "psa": replace(driving["psa"], per_region=False),
         "stc": StcConfig(),
         "spn": SpnConfig(scale=feature_scale, training=branch),
         "ae_psl": AePslConfig(classifier_steps=erased),
