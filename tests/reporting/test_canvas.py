@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from wsss_lib.reporting.canvas import (
+    LINE,
     WIDTH,
     PaperFigure,
     add_remark,
@@ -130,6 +131,19 @@ def test_size_mismatch_names_the_map() -> None:
     require_same_size(np.zeros((2, 3, 3), np.uint8), cam=np.zeros((5, 2, 3)))
     with pytest.raises(DataError, match=r"cam is \(3, 2\) but its picture is \(2, 3\)"):
         require_same_size(np.zeros((2, 3, 3), np.uint8), cam=np.zeros((5, 3, 2)))
+
+
+def test_long_subtitle_stays_between_title_and_pictures() -> None:
+    """Two lines of it, which make the figure higher instead of covering the names of the columns."""
+    said = "; ".join(["random textures, as large as CamVid 480x360"] * 4)
+    figure, axes = picture_grid(1, 2, (1, 2), title="From seeds to labels", subtitle=said)
+    name = axes[0, 0].set_title("Seeds", pad=4)
+    renderer = figure.canvas.get_renderer()
+    title, subtitle, below = (text.get_window_extent(renderer) for text in (*figure.texts, name))
+    assert title.y0 >= subtitle.y1 > subtitle.y0 >= below.y1
+    assert subtitle.x1 <= figure.bbox.width
+    plain, _ = picture_grid(1, 2, (1, 2), title="From seeds to labels")
+    assert figure.get_figheight() - plain.get_figheight() == pytest.approx(2 * LINE)
 
 
 def test_long_remark_stays_beside_the_title() -> None:

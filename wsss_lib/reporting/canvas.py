@@ -40,6 +40,7 @@ LegendHandle = Artist | Container
 """What has a label and can stand in a legend."""
 
 REMARK_LETTERS = 90
+SUBTITLE_LETTERS = 125
 _METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None},
     "png": {"Software": None},
@@ -101,22 +102,25 @@ def picture_grid(
     shape: tuple[int, ...],
     *,
     title: str,
+    subtitle: str = "",
     legend: Sequence[Patch] = (),
     left: float = 0.1,
     gap: float = 0.08,
     over: float = 0.26,
     between: float = 0.26,
+    foot: float = 0.0,
 ) -> tuple[PaperFigure, np.ndarray]:
     """A figure with rows x columns axes for pictures of ``shape`` (height, width, ...), legend below, title above.
 
     All sizes are inches: ``left`` margin for row names, ``gap`` between columns, ``over`` the first row and
-    ``between`` rows for titles. The figure's height follows from the pictures' shape, so nothing is stretched and no
-    space is empty. Returns the figure and an object array rows x columns of axes, all blank.
+    ``between`` rows for titles, ``foot`` empty below the pictures for what else stands there. The
+    figure's height follows from the pictures' shape, so nothing is stretched and no space is empty. Returns the figure
+    and an object array rows x columns of axes, all blank.
     """
     width = (WIDTH - left - 0.1 - gap * (columns - 1)) / columns
     height = width * shape[0] / shape[1]
-    below = legend_height(legend)
-    top = 0.36 + over
+    below = legend_height(legend) + foot
+    top = title_height(subtitle) + over
     total = top + rows * height + (rows - 1) * between + below + 0.06
     figure = PaperFigure(figsize=(WIDTH, total))
     axes = np.empty((rows, columns), dtype=object)
@@ -124,7 +128,7 @@ def picture_grid(
         bottom = total - top - (row + 1) * height - row * between
         box = (left + column * (width + gap)) / WIDTH, bottom / total, width / WIDTH, height / total
         axes[row, column] = blank(figure.add_axes(box))
-    add_title(figure, title)
+    add_title(figure, title, subtitle)
     add_legend(figure, legend)
     return figure, axes
 
@@ -146,10 +150,22 @@ def show(axes: Axes, picture: np.ndarray, title: str = "") -> None:
     axes.set_title(title, pad=4)
 
 
-def add_title(figure: Figure, title: str) -> None:
-    """The figure's title at its upper left corner."""
+def add_title(figure: Figure, title: str, subtitle: str = "") -> None:
+    """The figure's title at its upper left corner; below it in small what tells it from others of the same title."""
     height = figure.get_figheight()
     figure.text(0.1 / WIDTH, 1 - 0.12 / height, title, fontsize=12, fontweight="bold", va="top", color=INK)
+    if subtitle:
+        lines = _subtitle_lines(subtitle)
+        figure.text(0.1 / WIDTH, 1 - 0.37 / height, lines, fontsize=9, va="top", color=INK, linespacing=1.25)
+
+
+def title_height(subtitle: str = "") -> float:
+    """Inches that ``add_title`` needs at the upper edge."""
+    return 0.36 + (LINE * (1 + _subtitle_lines(subtitle).count("\n")) if subtitle else 0)
+
+
+def _subtitle_lines(subtitle: str) -> str:
+    return textwrap.fill(subtitle, SUBTITLE_LETTERS)
 
 
 def legend_height(handles: Sized, columns: int = LEGEND_COLUMNS) -> float:
