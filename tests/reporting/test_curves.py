@@ -1,6 +1,7 @@
 """Curves over steps and rounds."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -26,10 +27,28 @@ def test_rounds_by_hand(full_scores: pd.DataFrame) -> None:
 
 def test_rounds_figure(full_scores: pd.DataFrame) -> None:
     figure = rounds_curve(full_scores)
-    assert [axes.get_title() for axes in figure.axes] == ["class mIoU", "category mIoU"]
+    headings = [f"{metric} (axis cut to these curves)" for metric in ("class mIoU", "category mIoU")]
+    assert [axes.get_title() for axes in figure.axes] == [headings[0], "", headings[1], ""]
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["here", "here, no center loss", "paper (Table 6)"]
+    assert names == ["default", "no centre loss", "paper (Cityscapes)"]
+    assert (
+        figure.texts[1].get_text() == "toy streets, 4 classes; train; mean of 3 seeds, whiskers: one standard deviation"
+    )
     assert rendered(figure, "svg") == rendered(rounds_curve(full_scores), "svg")
+
+
+def test_axes_are_cut_to_our_curves(full_scores: pd.DataFrame) -> None:
+    """Ours go from 20 to 52 with whiskers, the paper's from 3.9 to 19.6: it would leave ours half of the axis."""
+    ours, paper = rounds_curve(full_scores).axes[:2]
+    assert 15 < ours.get_ylim()[0] < 20
+    assert 52 < ours.get_ylim()[1] < 57
+    assert paper.get_ylim()[0] == 0
+    assert list(paper.get_lines()[0].get_ydata()) == [3.9, 16.5, 19.1, 19.6]
+
+
+def test_one_seed_has_no_whiskers_to_explain(full_scores: pd.DataFrame) -> None:
+    figure = rounds_curve(full_scores[full_scores["seed"] == 0])
+    assert figure.texts[1].get_text() == "toy streets, 4 classes; train; one seed"
 
 
 def test_many_long_names_stay_inside_the_figure_and_below_the_axes(full_scores: pd.DataFrame) -> None:
@@ -56,19 +75,55 @@ def history() -> pd.DataFrame:
 
 
 def test_bold_line_is_the_running_mean(history: pd.DataFrame) -> None:
-    """The loss alternates 3, 1, 3, 1; over a window of two steps its mean is 2 everywhere but at the first step."""
+    """The loss alternates 3, 1, 3, 1; over three steps its mean is 7/3, 5/3, ..., but for both ends."""
     axes = training_curves(history).axes[0]
     thin, bold = (line.get_ydata() for line in axes.get_lines())
     assert list(thin[:3]) == [3.0, 1.0, 3.0]
-    assert list(bold) == [3.0] + [2.0] * 39
+    np.testing.assert_allclose(bold, [np.nan, *[7 / 3, 5 / 3] * 19, np.nan])
     assert axes.get_title() == "classification"
+
+
+def test_running_mean_of_a_straight_line_is_the_line() -> None:
+    """120 steps, windows of 7: a window cut at one side would start below a loss that falls and end above it."""
+    falling = pd.DataFrame({"stage": "x", "step": np.arange(120), "loss": np.linspace(5.0, 1.0, 120)})
+    thin, bold = (line.get_ydata() for line in training_curves(falling).axes[0].get_lines())
+    np.testing.assert_allclose(bold[3:-3], thin[3:-3])
+    assert np.isnan([*bold[:3], *bold[-3:]]).all()
+
+
+def test_no_running_mean_over_one_step(history: pd.DataFrame) -> None:
+    """A twentieth of 39 steps is one step: the curve itself is enough, in full colour."""
+    (line,) = training_curves(history.iloc[:39]).axes[0].get_lines()
+    assert line.get_alpha() is None
+    np.testing.assert_array_equal(line.get_ydata(), history["loss"].iloc[:39])
 
 
 def test_one_panel_per_stage_and_one_line_per_series(history: pd.DataFrame) -> None:
     stages = [history.assign(stage=f"stage {n}", series=f"seed {s}") for n in range(4) for s in range(2)]
     figure = training_curves(pd.concat(stages, ignore_index=True))
     assert [axes.get_title() for axes in figure.axes] == [f"stage {n}" for n in range(4)]
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["seed 0", "seed 1"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["seed 0", "seed 1"]
+
+
+def test_legend_is_below_the_panels_and_a_colour_means_one_series(history: pd.DataFrame) -> None:
+    """The second panel lacks the first series; its curve keeps the second colour."""
+    both = [history.assign(stage="first", series=f"seed {seed}") for seed in range(2)]
+    figure = training_curves(pd.concat([*both, history.assign(stage="second", series="seed 1")]))
+    rendered(figure, "png", dpi=100)  # extents are measured with the last renderer
+    legend = figure.legends[0]
+    assert all(legend.get_window_extent().y1 < axes.get_tightbbox().y0 for axes in figure.axes)
+    colors = [line.get_color() for line in legend.get_lines()]
+    assert {line.get_color() for line in figure.axes[0].get_lines()} == set(colors)
+    assert {line.get_color() for line in figure.axes[1].get_lines()} == {colors[1]}
+
+
+def test_long_names_of_panels_stay_apart(history: pd.DataFrame) -> None:
+    names = [f"{data} 480x360, MobileNetV2 instead of VGG16: the method" for data in ("CamVid", "MSRC-21", "VOC")]
+    figure = training_curves(pd.concat([history.assign(stage=name) for name in names]))
+    rendered(figure, "png", dpi=100)  # extents are measured with the last renderer
+    boxes = [axes.title.get_window_extent() for axes in figure.axes]
+    assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
+    assert max(box.y1 for box in boxes) < figure.texts[0].get_window_extent().y0
 
 
 def test_bad_history(history: pd.DataFrame) -> None:

@@ -86,6 +86,19 @@ ROW_HEADERS = {number: comparison.headers for number, comparison in COMPARISONS.
 }
 
 
+UNLIKE = {"camvid": ("SignSymbol", "Bicyclist")}
+"""Label space -> its classes that are not the class that the paper's column is about, only the nearest to it.
+
+They join what Cityscapes scores apart and no part of which is nearly all: CamVid's Bicyclist is rider, bicycle and
+motorcycle, its SignSymbol signs and traffic lights. Building with its few walls or Car with its few buses stay.
+"""
+
+
+def table_data(number: int) -> str:
+    """The data set that the paper's table ``number`` is about; Tables 5, 6, 7, 9 and 10 are about Cityscapes."""
+    return COMPARISONS[number].dataset if number in COMPARISONS else "cityscapes"
+
+
 def system_name(printed: str) -> str:
     """What the scores call a method or network that the paper prints: ``"AE-PSL"`` is ``"ae_psl"``."""
     return printed.lower().replace("-", "_")
