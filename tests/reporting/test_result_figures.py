@@ -17,6 +17,19 @@ def titles(figure: PaperFigure) -> list[str]:
     return [axes.get_title() for axes in figure.axes if axes.get_title()]
 
 
+def says(figure: PaperFigure, text: str) -> bool:
+    return text in [shown.get_text() for shown in figure.texts]
+
+
+def test_subtitles_tell_figures_of_one_title_apart(
+    iou: pd.DataFrame, street: SimpleNamespace, street_space: LabelSpace
+) -> None:
+    said, pictures, maps = "CamVid; val; seed 1", [street.image], [street.truth]
+    assert says(seeds_and_rounds(pictures, maps, [], maps, street_space, said), said)
+    assert says(qualitative_results(pictures, {"Ours": maps}, None, street_space, said), said)
+    assert says(failure_analysis(iou, np.eye(4, dtype=np.int64), street_space, said), said)
+
+
 def test_seeds_and_rounds(street: SimpleNamespace, street_space: LabelSpace) -> None:
     pair = [street.truth, street.seeds]
     figure = seeds_and_rounds(
@@ -61,9 +74,20 @@ def test_failures_by_hand(iou: pd.DataFrame, street_space: LabelSpace) -> None:
     assert [bar.get_width() for bar in bars.patches[:3]] == [50.0, 10.0, 80.0]
     assert [label.get_text() for label in bars.get_yticklabels()] == list(street_space.classes)
     assert "not in the data" in [text.get_text() for text in bars.texts]
+    assert [text.get_text() for text in bars.get_legend().get_texts()] == ["paper (Cityscapes)", "here"]
+    assert "whiskers: one standard deviation" in bars.get_xlabel()
     marks = [text.get_text() for text in matrix.texts if text.get_text()]
     assert marks == ["75", "25", "50", "50", "100"]
+    assert "blank: below 1 %" in matrix.get_title()
     assert figure.data["confusion"] is confusion
+
+
+def test_no_paper_and_no_spread_are_not_named(iou: pd.DataFrame, street_space: LabelSpace) -> None:
+    """Classes that the paper does not have, one seed."""
+    alone = iou.assign(paper=np.nan, std=np.nan)
+    bars = failure_analysis(alone, np.eye(4, dtype=np.int64), street_space).axes[0]
+    assert [text.get_text() for text in bars.get_legend().get_texts()] == ["here"]
+    assert bars.get_xlabel() == "IoU, %"
 
 
 def test_figures_twice_are_the_same(iou: pd.DataFrame, street: SimpleNamespace, street_space: LabelSpace) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from wsss_lib.data.label_spaces import CAMVID
 from wsss_lib.reporting import tables
 from wsss_lib.reporting.measurements import HELD_BACK, NOT_RUN
 from wsss_lib.reporting.paper import TABLE_NUMBERS, paper_value
-from wsss_lib.reporting.tables import Table, make_table, write_table
+from wsss_lib.reporting.tables import Table, class_iou, make_table, write_table
 from wsss_lib.vocabulary import DataError, LabelSpace, SettingsError
 
 Rows = Callable[..., pd.DataFrame]
@@ -191,3 +192,24 @@ def test_full_supervision_that_collapsed_is_marked_and_a_constant_predictor_is_n
     shown = make_table(1, pd.concat(frames), spaces).shown.set_index("method")["class mIoU, here"]
     assert shown["full supervision (reference row)"] == "2.0 (seed 0 collapsed to road)"
     assert shown["constant: road (reference row)"] == "2.0"
+
+
+def test_iou_of_classes_by_system(full_scores: pd.DataFrame, street_space: LabelSpace) -> None:
+    """Ours: class c has 10 c plus the seed, so the means are 1, 11, 21, 31; the other system has 5 more."""
+    other = full_scores[full_scores["stage"] == "segmentation"].assign(system="plus")
+    scores = pd.concat([full_scores, other.assign(value=other["value"] + 5)], ignore_index=True)
+    ours, plus = (class_iou(scores, street_space, "cityscapes", system) for system in ("ours", "plus"))
+    assert ours["here"].tolist() == [1.0, 11.0, 21.0, 31.0]
+    assert plus["here"].tolist() == [6.0, 16.0, 26.0, 36.0]
+    assert ours["std"].tolist() == [1.0] * 4
+    assert ours["paper"].tolist()[:3] == plus["paper"].tolist()[:3] == [57.1, 3.4, 50.4]
+    assert math.isnan(ours["paper"].iloc[3])
+
+
+def test_paper_has_no_number_for_a_class_that_is_another_one(rows: Rows) -> None:
+    """CamVid's Bicyclist holds bicycles and motorcycles, its SignSymbol traffic lights; its Car is nearly all cars."""
+    runs = {"dataset": "camvid", "split": "val", "stage": "segmentation", "metric": "iou"}
+    iou = class_iou(rows([50.0], target="Car", **runs), CAMVID, "camvid").set_index(pd.Index(CAMVID.classes))
+    assert iou.index[iou["paper"].isna()].tolist() == ["SignSymbol", "Bicyclist"]
+    assert iou.loc["Car"].tolist()[0] == 50.0
+    assert iou.loc["Car", "paper"] == 63.4

@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from wsss_lib.data.disk import write_whole
-from wsss_lib.reporting.cells import COMPARISONS, ROW_HEADERS, Cell, cells
+from wsss_lib.reporting.cells import COMPARISONS, OURS, ROW_HEADERS, UNLIKE, Cell, cells, system_name, table_data
 from wsss_lib.reporting.extra_rows import extra_cells
 from wsss_lib.reporting.measurements import (
     HELD_BACK,
@@ -97,7 +97,7 @@ def make_table(number: int, scores: pd.DataFrame, label_spaces: Mapping[str, Lab
     """
     scores = checked(scores)
     main = main_dataset(scores)
-    role = COMPARISONS[number].dataset if number in COMPARISONS else main or "cityscapes"
+    role = table_data(number) if number in COMPARISONS else main or table_data(number)
     wanted = cells(number, role, space_of(label_spaces, role) if role == main else None)
     wanted = [*wanted, *extra_cells(number, scores, role, wanted)]
     measured = [measure(scores, cell.key) for cell in wanted]
@@ -114,6 +114,22 @@ def make_table(number: int, scores: pd.DataFrame, label_spaces: Mapping[str, Lab
         frame=_frame(ROW_HEADERS[number], wanted, measured),
         note=" ".join(filter(None, [*notes, remark])),
     )
+
+
+def class_iou(
+    scores: pd.DataFrame, label_space: LabelSpace, role: str, system: str = system_name(OURS)
+) -> pd.DataFrame:
+    """What Figure 7 draws: the columns ``here``, ``std`` and ``paper`` of Table 10, a row per class in index order.
+
+    Of our network, or of another ``system`` that was scored on val. Where a class of the data is not the paper's class
+    but only the nearest to it (``cells.UNLIKE``), there is no number of the paper.
+    """
+    scores = checked(scores)
+    rows = [cell for cell in cells(10, role, label_space) if cell.key.metric == "iou"]
+    found = [measure(scores, replace(cell.key, system=system)) for cell in rows]
+    unlike = UNLIKE.get(label_space.name, ())
+    paper = [math.nan if cell.key.target in unlike else cell.paper for cell in rows]
+    return pd.DataFrame({"here": [each.mean for each in found], "std": [each.std for each in found], "paper": paper})
 
 
 def write_table(table: Table, folder: Path) -> list[Path]:
