@@ -11,6 +11,7 @@ import pytest
 
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.experiments import pages, plates
+from wsss_lib.experiments.counting import prediction_confusion
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.profiles.schema import Beyond
 from wsss_lib.experiments.segmentation import Segmentation
@@ -22,6 +23,15 @@ KINDS = (".json", ".pdf", ".png", ".svg")
 
 def kept(experiment: Experiment, name: str) -> bool:
     return all((experiment.places.figures / f"{name}{kind}").is_file() for kind in KINDS)
+
+
+HERE = "toy streets, 11 classes"
+"""What plays CamVid in the tiny profile."""
+
+
+def subtitle(figure: PaperFigure) -> str:
+    """In one line, whichever way it is wrapped."""
+    return figure.texts[1].get_text().replace("\n", " ")
 
 
 # ----------------------------------------------------------------------------------------------------------- by hand
@@ -91,10 +101,16 @@ def test_figure_3_shows_every_simple_class_once(finished: Experiment):
 
 def test_figure_4_shows_the_tags_of_its_picture(finished: Experiment):
     stages = finished.main
-    data = plates.whole_and_patches(stages, 1).data
+    figure = plates.whole_and_patches(stages, 1)
+    data = figure.data
     assert data["tags"] == [name for name, tag in zip(stages.label_space.classes, stages.tags[1], strict=True) if tag]
     assert data["whole"].shape == data["patches"].shape == (stages.tags[1].sum(), 48, 64)
     assert not np.array_equal(data["whole"], data["patches"])
+    for where in ("whole", "patches", "dense"):
+        heat = stages.class_maps(where).heat(1, stages.variant("default").heat).numpy()
+        np.testing.assert_array_equal(data[where], plates._at_size_of(np.zeros((48, 64, 3)), heat)[stages.tags[1]])
+    used = stages.role.variants["default"].where
+    assert subtitle(figure) == f"{HERE}; train, picture 1; default method takes its seeds from: {used}; seed 0"
 
 
 def test_figure_5_shows_seeds_rounds_and_truth_of_the_same_pictures(finished: Experiment):
@@ -111,13 +127,16 @@ def test_figure_5_shows_seeds_rounds_and_truth_of_the_same_pictures(finished: Ex
 
 
 def test_figure_5_of_another_variant_has_its_own_name(finished: Experiment):
-    plates.seeds_and_rounds(finished.main, rows=1, variant="paper_rules")
+    figure = plates.seeds_and_rounds(finished.main, rows=1, variant="paper_rules")
+    assert subtitle(figure) == f"{HERE}; train; variant paper rules; seed 0"
     assert kept(finished, "figure05_seeds_and_rounds_paper_rules")
 
 
 def test_figure_6_shows_the_predictions_on_disk(finished: Experiment):
     stages = finished.main
-    data = plates.segmentation_results(stages, rows=1, split="test").data
+    figure = plates.segmentation_results(stages, rows=1, split="test")
+    assert subtitle(figure) == f"{HERE}; test; default method; seed 0"
+    data = figure.data
     chosen = plates.spread(1, 2)[0]
     file = Segmentation(stages=stages).predictions("test").folder / f"{stages.scenes('test').names[chosen]}.png"
     assert list(data["predictions"]) == ["Ours"]
@@ -133,7 +152,9 @@ def test_figure_6_beyond_the_paper_shows_both_methods(open_tiny, finished: Exper
     seeds = plates.segmentation_results(open_tiny(finished.places.build, role=both).main, rows=1).data
     assert list(seeds["predictions"]) == ["Ours, seed 0", "Ours, seed 1"]
     stages = open_tiny(finished.places.build, role=replace(both, beyond={"plus": plus})).main
-    shown = plates.segmentation_results(stages, rows=1).data["predictions"]
+    figure = plates.segmentation_results(stages, rows=1)
+    assert subtitle(figure) == f"{HERE}; val; seed 0"
+    shown = figure.data["predictions"]
     name = stages.scenes("val").names[plates.spread(1, len(stages.scenes("val")))[0]]
     for column, system in {"The paper's method": "ours", "Plus": "plus"}.items():
         file = Segmentation(stages=stages, system=system).predictions("val").folder / f"{name}.png"
@@ -151,7 +172,9 @@ def test_figure_6_without_labels_shows_predictions_alone(open_tiny, finished: Ex
 def test_figure_7_rows_are_the_classes(finished: Experiment):
     stages = finished.main
     scores = pages.measured([stages], "seeds", "segmentation")
-    data = plates.failures(finished, scores).data
+    figure = plates.failures(finished, scores)
+    assert subtitle(figure) == f"{HERE}; val; default method; seed 0"
+    data = figure.data
     val = scores[(scores["stage"] == "segmentation") & (scores["split"] == "val") & (scores["metric"] == "iou")]
     np.testing.assert_allclose(
         data["iou"]["here"], val.set_index("target").loc[list(stages.label_space.classes), "value"]
@@ -160,6 +183,20 @@ def test_figure_7_rows_are_the_classes(finished: Experiment):
     known = sum(np.count_nonzero(stages.scenes("val").label_map(i) != 255) for i in range(2))
     assert data["confusion"].sum() == known
     assert kept(finished, "figure07_failures")
+
+
+def test_beyond_the_paper_figure_7_is_of_that_method_and_losses_are_of_both(open_tiny, finished: Experiment):
+    role = finished.main.role
+    plus = Beyond(labels="default", network=replace(role.segmentation, label_stride=8))
+    experiment = open_tiny(finished.places.build, role=replace(role, beyond={"plus": plus}))
+    stages = experiment.main
+    figure = plates.failures(experiment, pages.measured([stages], "segmentation"))
+    assert subtitle(figure) == f"{HERE}; val; method plus; seed 0"
+    ours, beyond = (Segmentation(stages=stages, system=system) for system in ("ours", "plus"))
+    np.testing.assert_array_equal(figure.data["confusion"], prediction_confusion(beyond, "val")[:, :11])
+    losses = plates.segmentation_losses([stages]).data
+    assert list(dict.fromkeys(losses["stage"])) == [f"{HERE}: default method", f"{HERE}: method plus"]
+    assert losses["loss"].tolist() == ours.losses()["network"] + beyond.losses()["network"]
 
 
 def test_figures_1_and_2_follow_the_same_picture(finished: Experiment):

@@ -7,8 +7,8 @@ import pytest
 from matplotlib.axes import Axes
 
 from wsss_lib.reporting.canvas import PaperFigure, rendered
-from wsss_lib.reporting.figures import simple_cams, teaser, whole_and_patch_cams
-from wsss_lib.reporting.overlays import class_heat_overlay, heat_overlay, seed_overlay
+from wsss_lib.reporting.figures import simple_cams, teaser, views_of_tags
+from wsss_lib.reporting.overlays import class_heat_overlay, heat_overlay, heat_scale, seed_overlay
 from wsss_lib.vocabulary import DataError, LabelSpace
 
 
@@ -73,19 +73,35 @@ def test_simple_pictures_beside_their_maps(street: SimpleNamespace) -> None:
     middle = 160 // 2, 160 // 2
     np.testing.assert_array_equal(pair[middle], street.image[12, 16])
     np.testing.assert_array_equal(pair[80, 240], heat_overlay(street.image, heats[0])[12, 16])
-    assert len([axes for axes in figure.axes if axes.get_images()]) == 2
+    assert len([axes for axes in figure.axes if axes.get_images()]) == 2 + 1  # and the scale of heat
     assert figure.data["classes"] == ["road", "traffic_light"]
 
 
 def test_heat_maps_of_tags_only(street: SimpleNamespace, street_space: LabelSpace) -> None:
-    whole = np.ones_like(street.cam)
-    figure = whole_and_patch_cams(street.image, whole, street.cam, street.tags, (2, 4), street_space)
+    views = {"whole": np.ones_like(street.cam), "patches": street.cam, "dense": np.zeros_like(street.cam)}
+    figure = views_of_tags(street.image, views, street.tags, (2, 4), street_space)
     assert titles(figure) == ["Picture", "road", "traffic light", "sky"]
     road = shown_in(figure.axes[1])
-    np.testing.assert_array_equal(road[:24], heat_overlay(street.image, whole[0]))
-    np.testing.assert_array_equal(road[-24:], heat_overlay(street.image, street.cam[0]))
+    for row, heat in enumerate(views.values()):  # 24 rows of the picture each, 2 of white between
+        np.testing.assert_array_equal(road[26 * row : 26 * row + 24], heat_overlay(street.image, heat[0]))
+    first = figure.axes[0]
+    assert [text.get_text() for text in first.texts] == ["whole", "patches", "dense"]
+    np.testing.assert_array_equal(shown_in(first)[52:], street.image)  # only the patches have borders drawn in
+    assert not np.array_equal(shown_in(first)[26:50], street.image)
     assert any(text.get_text() == "not tagged, removed: lane" for text in figure.texts)
     assert figure.data["patches"].shape == (3, 24, 32)
+
+
+def test_heat_has_a_scale_from_0_to_1_below_the_pictures(street: SimpleNamespace, street_space: LabelSpace) -> None:
+    figures = [
+        simple_cams([street.image], [street.cam[0]], ["road"]),
+        views_of_tags(street.image, {"whole": street.cam}, street.tags, (2, 4), street_space),
+    ]
+    for figure in figures:
+        *places, scale = [axes for axes in figure.axes if axes.get_images()]
+        np.testing.assert_array_equal(shown_in(scale), heat_scale())
+        assert [text.get_text() for text in scale.texts] == ["heat 0", "1"]
+        assert scale.get_position().y1 < min(axes.get_position().y0 for axes in places)
 
 
 def test_bad_input(street: SimpleNamespace, street_space: LabelSpace) -> None:

@@ -9,6 +9,7 @@ from wsss_lib.reporting.overlays import (
     class_heat_overlay,
     grey_picture,
     heat_overlay,
+    heat_scale,
     patch_borders,
     region_borders,
     seed_overlay,
@@ -71,3 +72,10 @@ def test_sizes_must_agree(street: SimpleNamespace, street_space: LabelSpace) -> 
         heat_overlay(street.image, np.zeros((3, 3), np.float32))
     with pytest.raises(DataError, match="seeds is"):
         seed_overlay(street.image, street.seeds[:5], street_space)
+
+
+def test_scale_of_heat_shows_what_the_overlay_shows() -> None:
+    """A grey picture as hot as 0, 1/2 and 1 has the colours of the scale's left end, middle and right end."""
+    grey = np.full((1, 3, 3), 128, np.uint8)
+    np.testing.assert_array_equal(heat_scale(3), heat_overlay(grey, np.array([[0, 0.5, 1]], np.float32)))
+    assert heat_scale().shape == (1, 256, 3)

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 
 from wsss_lib.data.pictures import read_label_map
-from wsss_lib.experiments.counting import prediction_confusion
+from wsss_lib.experiments.counting import SEED_STAGES, prediction_confusion
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.profiles import Role
@@ -24,20 +24,22 @@ from wsss_lib.localization.patches import LocalizationConfig, class_maps
 from wsss_lib.reporting import curves, figures, overview_figure, result_figures
 from wsss_lib.reporting.canvas import PaperFigure, save_figure
 from wsss_lib.reporting.overlays import ClassHeat, HeatMap
-from wsss_lib.reporting.tables import make_table
+from wsss_lib.reporting.tables import class_iou
 from wsss_lib.vocabulary import DataError, Image, LabelMap, SceneSet, SettingsError
 
 SERIES = {"default": "with centre loss", "no_center_loss": "without"}
+DEFAULT = "default method"
 
 
 def classifier_losses(roles: Sequence[Stages]) -> PaperFigure:
     """The classifiers' training losses, a panel per role and a curve per seed."""
     runs = [
-        (stages.role.dataset, f"seed {seed}", stages.classifier_training(seed)["losses"])
+        (stages.role.played_by, f"seed {seed}", stages.classifier_training(seed)["losses"])
         for stages in roles
         for seed in stages.role.classifier_seeds
     ]
-    return _kept(roles[0], curves.training_curves(_history(runs)), "training_classifier")
+    figure = curves.training_curves(_history(runs), "Training loss of the classifiers")
+    return _kept(roles[0], figure, "training_classifier")
 
 
 def simple_pictures(stages: Stages, number: int = 0, seed: int = 0) -> PaperFigure:
@@ -48,19 +50,23 @@ def simple_pictures(stages: Stages, number: int = 0, seed: int = 0) -> PaperFigu
     images = [stages.simple.image(index) for index in chosen]
     heats = [_own_heat(stages, image, labels[i], seed) for image, i in zip(images, chosen, strict=True)]
     names = [stages.simple.classes[labels[index]] for index in chosen]
-    return _kept(stages, figures.simple_cams(images, heats, names), "figure03_simple_pictures")
+    figure = figures.simple_cams(images, heats, names, _said(stages, [seed]))
+    return _kept(stages, figure, "figure03_simple_pictures")
 
 
 def whole_and_patches(stages: Stages, picture: int = 0, variant: str = "default", seed: int = 0) -> PaperFigure:
-    """Figure 4: heat of every tag of a training picture, from the whole picture and from patches."""
+    """Figure 4: heat of every tag of a training picture, from every localisation that the role has."""
     scenes, grid = stages.scenes("train"), stages.role.patches
-    figure = figures.whole_and_patch_cams(
-        scenes.image(_existing(picture, scenes)),
-        _heat(stages, picture, "whole", variant, seed),
-        _heat(stages, picture, "patches", variant, seed),
+    image = scenes.image(_existing(picture, scenes))
+    views = [where for where in SEED_STAGES if getattr(stages.role, where) is not None]
+    used = " and ".join(stages.variant(variant).localisations)
+    figure = figures.views_of_tags(
+        image,
+        {where: _heat(stages, picture, where, variant, seed) for where in views},
         stages.tags[picture],
         (grid.rows, grid.columns),
         stages.label_space,
+        _said(stages, [seed], f"train, picture {picture}", f"{_method(variant)} takes its seeds from: {used}"),
     )
     return _kept(stages, figure, "figure04_whole_and_patches")
 
@@ -94,7 +100,8 @@ def seeds_and_rounds(stages: Stages, rows: int = 3, variant: str = "default", se
     truths = ground_truths(scenes, chosen)
     if truths is None:
         raise DataError(f"the training pictures of {stages.role.played_by} have no label maps to compare with")
-    figure = result_figures.seeds_and_rounds(_images(scenes, chosen), seeds, rounds, truths, stages.label_space)
+    said = _said(stages, [seed], "train", _method(variant))
+    figure = result_figures.seeds_and_rounds(_images(scenes, chosen), seeds, rounds, truths, stages.label_space, said)
     name = "figure05_seeds_and_rounds" + ("" if variant == "default" else f"_{variant}")
     return _kept(stages, figure, name)
 
@@ -118,17 +125,24 @@ def clustering_losses(stages: Stages, seed: int = 0) -> PaperFigure:
         for name, training in trainings.items()
         for each in [training[number - 1]]
     ]
-    return _kept(stages, curves.training_curves(_history(runs)), "training_clustering")
+    figure = curves.training_curves(_history(runs), "Training loss of the region network", _said(stages, [seed]))
+    return _kept(stages, figure, "training_clustering")
 
 
 def segmentation_losses(roles: Sequence[Stages]) -> PaperFigure:
-    """The segmentation networks' training losses, a panel per role and a curve per seed."""
+    """The segmentation networks' training losses, a curve per seed; a panel per role, and per method where it has two.
+
+    Different methods may minimise different losses, so their panels are not to be compared in height.
+    """
     runs = [
-        (stages.role.dataset, f"seed {seed}", Segmentation(stages=stages, seed=seed).losses()["network"])
+        (_panel(stages.role, system), f"seed {seed}", Segmentation(stages=stages, system=system, seed=seed).losses())
         for stages in roles
+        for system in _systems(stages.role)
         for seed in stages.role.segmentation_seeds
     ]
-    return _kept(roles[0], curves.training_curves(_history(runs)), "training_segmentation")
+    history = _history((panel, series, losses["network"]) for panel, series, losses in runs)
+    figure = curves.training_curves(history, "Training loss of the segmentation networks")
+    return _kept(roles[0], figure, "training_segmentation")
 
 
 def segmentation_results(stages: Stages, rows: int = 3, split: str = "val") -> PaperFigure:
@@ -138,32 +152,32 @@ def segmentation_results(stages: Stages, rows: int = 3, split: str = "val") -> P
     """
     scenes, role = stages.scenes(split), stages.role
     chosen = spread(rows, len(scenes))
-    seeds, systems = (
-        (role.segmentation_seeds[:1], (OURS, role.plus)) if role.plus else (role.segmentation_seeds, (OURS,))
-    )
+    seeds = role.segmentation_seeds[:1] if role.plus else role.segmentation_seeds
     columns = {
         _column(system, seed, role): _predictions(stages, split, seed, chosen, system)
-        for system in systems
+        for system in _systems(role)
         for seed in seeds
     }
     truths = ground_truths(scenes, chosen)
-    figure = result_figures.qualitative_results(_images(scenes, chosen), columns, truths, stages.label_space)
+    said = _said(stages, seeds, split, *([] if role.plus else [DEFAULT]))  # where there are two, columns name them
+    figure = result_figures.qualitative_results(_images(scenes, chosen), columns, truths, stages.label_space, said)
     return _kept(stages, figure, f"figure06_{split}")
 
 
 def failures(experiment: Experiment, scores: pd.DataFrame) -> PaperFigure:
-    """Figure 7: IoU of every class on val beside the paper's, and the confusion matrix, both over all seeds."""
+    """Figure 7: IoU of every class on val beside the paper's, and the confusion matrix, both over all seeds.
+
+    Of the profile's own method: our network, or what goes beyond the paper.
+    """
     stages = experiment.main
-    table = make_table(10, scores, experiment.label_spaces)
-    frame = table.frame.iloc[: len(stages.label_space)]  # the last row is the mean
-    iou = pd.DataFrame({part: frame[f"IoU, {part}"].astype(float) for part in ("here", "std", "paper")})
-    matrices = [
-        prediction_confusion(Segmentation(stages=stages, seed=seed), "val") for seed in stages.role.segmentation_seeds
-    ]
+    system, seeds = stages.role.plus or OURS, stages.role.segmentation_seeds
+    iou = class_iou(scores, stages.label_space, stages.role.dataset, system)
+    matrices = [prediction_confusion(Segmentation(stages=stages, system=system, seed=seed), "val") for seed in seeds]
     known = [matrix[:, : len(stages.label_space)] for matrix in matrices if matrix is not None]
     if not known:
         raise DataError(f"the val pictures of {stages.role.played_by} have no label maps, so nothing can be confused")
-    figure = result_figures.failure_analysis(iou, np.sum(known, axis=0), stages.label_space)
+    said = _said(stages, seeds, "val", _method(system, stages.role.plus))
+    figure = result_figures.failure_analysis(iou, np.sum(known, axis=0), stages.label_space, said)
     return _kept(stages, figure, "figure07_failures")
 
 
@@ -199,6 +213,7 @@ def _way(stages: Stages, picture: int, seed: int) -> dict[str, Any]:
         "rounds": rounds,
         "prediction": _predictions(stages, "train", seed, [picture])[0],
         "label_space": stages.label_space,
+        "subtitle": _said(stages, [seed], f"train, picture {picture}", DEFAULT),
     }
 
 
@@ -231,6 +246,29 @@ def _images(scenes: SceneSet, pictures: Sequence[int]) -> list[Image]:
 def _of_pictures(stages: Stages, labels: np.ndarray, pictures: Sequence[int]) -> list[LabelMap]:
     maps = stages.label_maps(labels)
     return [maps[index] for index in pictures]
+
+
+def _systems(role: Role) -> tuple[str, ...]:
+    """Our network, and beside it what goes beyond the paper where the role has that."""
+    return (OURS, role.plus) if role.plus else (OURS,)
+
+
+def _said(stages: Stages, seeds: Sequence[int], *details: str) -> str:
+    """What tells a figure from others with its title: the data, then the split, the method or the like, the seeds."""
+    named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    return "; ".join([stages.role.played_by, *details, named])
+
+
+def _method(name: str, plus: str = "") -> str:
+    """A variant or system in the words of a subtitle."""
+    if name in ("default", OURS):
+        return DEFAULT
+    return f"method {name}" if name == plus else f"variant {curves.variant_name(name)}"
+
+
+def _panel(role: Role, system: str) -> str:
+    """What a panel of training losses is called; the method is named only where there are two."""
+    return f"{role.played_by}: {_method(system, role.plus)}" if role.plus else role.played_by
 
 
 def _column(system: str, seed: int, role: Role) -> str:

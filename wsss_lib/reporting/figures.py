@@ -7,24 +7,38 @@ Every function takes plain arrays and returns a ``PaperFigure`` (shown once as t
 that carries the data behind it. ``DataError`` if maps and pictures differ in size or a label is not in the label space.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from wsss_lib.reporting.canvas import WIDTH, PaperFigure, add_remark, arrow, drawn, name_row, picture_grid, show
+from wsss_lib.reporting.canvas import (
+    WIDTH,
+    PaperFigure,
+    add_remark,
+    arrow,
+    blank,
+    drawn,
+    name_row,
+    picture_grid,
+    show,
+)
 from wsss_lib.reporting.overlays import (
     ClassHeat,
     HeatMap,
     class_heat_overlay,
     heat_overlay,
+    heat_scale,
     patch_borders,
     seed_overlay,
     thumbnail,
 )
-from wsss_lib.reporting.palette import fraction, legend_handles, present_classes, readable_on
+from wsss_lib.reporting.palette import INK, fraction, legend_handles, present_classes, readable_on
 from wsss_lib.vocabulary import Image, LabelMap, LabelSpace, Tags
+
+SCALE_HEIGHT = 0.3
+"""Inches that the scale of heat needs below the pictures."""
 
 
 @drawn
@@ -36,11 +50,13 @@ def teaser(
     rounds: Sequence[LabelMap],
     prediction: LabelMap,
     label_space: LabelSpace,
+    subtitle: str = "",
 ) -> PaperFigure:
     """Figure 1: one picture from its tags to its segmentation.
 
     Panels: picture, tags, heat maps (the hottest class of each pixel), seeds, the labels after every round,
     the segmentation network's prediction. ``cam`` is class x height x width, 0..1; all maps are of the picture's size.
+    ``subtitle`` says whose they are.
     """
     panels = [
         ("Picture", image),
@@ -56,6 +72,7 @@ def teaser(
         4,
         image.shape,
         title="From image tags to a segmentation",
+        subtitle=subtitle,
         legend=legend_handles(label_space, shown),
         gap=0.28,
         between=0.32,
@@ -77,14 +94,22 @@ def teaser(
 
 
 @drawn
-def simple_cams(images: Sequence[Image], heats: Sequence[HeatMap], classes: Sequence[str]) -> PaperFigure:
+def simple_cams(
+    images: Sequence[Image], heats: Sequence[HeatMap], classes: Sequence[str], subtitle: str = ""
+) -> PaperFigure:
     """Figure 3: simple pictures, one per class, each beside the class activation map of its class.
 
     ``heats[i]`` (0..1, of the picture's size) is the map of ``classes[i]`` in ``images[i]``; the middle square of
-    both is shown.
+    both is shown. ``subtitle`` says whose they are.
     """
     figure, axes = picture_grid(
-        -(-len(images) // 4), 4, (1, 2), title="Simple pictures and their class activation maps", gap=0.14
+        -(-len(images) // 4),
+        4,
+        (1, 2),
+        title="Simple pictures and their class activation maps",
+        subtitle=subtitle,
+        gap=0.14,
+        foot=SCALE_HEIGHT,
     )
     for place, image, heat, name in zip(axes.flat, images, heats, classes, strict=False):
         show(
@@ -92,44 +117,68 @@ def simple_cams(images: Sequence[Image], heats: Sequence[HeatMap], classes: Sequ
             np.hstack([thumbnail(picture, 160, 160) for picture in (image, heat_overlay(image, heat))]),
             name.replace("_", " "),
         )
+    _add_heat_scale(figure)
     figure.data = {"classes": list(classes), "heats": [np.asarray(heat) for heat in heats]}
     return figure
 
 
 @drawn
-def whole_and_patch_cams(
-    image: Image, whole: ClassHeat, patches: ClassHeat, tags: Tags, grid: tuple[int, int], label_space: LabelSpace
+def views_of_tags(
+    image: Image,
+    views: Mapping[str, ClassHeat],
+    tags: Tags,
+    grid: tuple[int, int],
+    label_space: LabelSpace,
+    subtitle: str = "",
 ) -> PaperFigure:
-    """Figure 4: for every tag of a street picture, its heat map from the whole image above the one from patches.
+    """Figure 4: for every tag of a street picture, its heat map from every view of the picture, one below the other.
 
-    ``whole`` and ``patches`` are class x height x width, 0..1; ``grid`` = (rows, columns) of the patches. Maps of
-    classes that are not in the tags are removed, and the figure names these classes.
+    ``views`` maps a view's name (``"whole"``, ``"patches"``, ``"dense"``) to class x height x width, 0..1; ``grid`` =
+    (rows, columns) of the patches. Maps of classes that are not in the tags are removed, and the figure names these
+    classes. ``subtitle`` says whose they are.
     """
     present = [index for index in range(len(label_space)) if tags[index]]
     absent = [name for name, tagged in zip(label_space.classes, tags, strict=True) if not tagged]
-    pairs = [(image, patch_borders(image, grid))]
-    pairs += [(heat_overlay(image, whole[index]), heat_overlay(image, patches[index])) for index in present]
-    stacked = [_stack(*pair) for pair in pairs]
+    stacks = [[patch_borders(image, grid) if name == "patches" else image for name in views]]
+    stacks += [[heat_overlay(image, heat[index]) for heat in views.values()] for index in present]
+    pictures = [_stack(stack) for stack in stacks]
     figure, axes = picture_grid(
-        -(-len(pairs) // 6), 6, stacked[0].shape, title="Heat maps of the tags", left=0.3, between=0.3
+        -(-len(pictures) // 6),
+        6,
+        pictures[0].shape,
+        title="Heat maps of the tags",
+        subtitle=subtitle,
+        left=0.3,
+        between=0.3,
+        foot=SCALE_HEIGHT,
     )
-    for place, picture, index in zip(axes.flat, stacked, [None, *present], strict=False):
+    for place, picture, index in zip(axes.flat, pictures, [None, *present], strict=False):
         show(place, picture, "Picture" if index is None else "")
         if index is not None:
             _name_in_color(place, label_space, index)
     for place in axes[:, 0]:
-        name_row(place, "whole", 0.75)
-        name_row(place, "patches", 0.25)
+        for row, name in enumerate(views):
+            name_row(place, name, 1 - (row + 0.5) / len(views))
+    _add_heat_scale(figure)
     if absent:
         add_remark(figure, f"not tagged, removed: {', '.join(absent)}")
-    figure.data = {"tags": _tag_names(tags, label_space), "whole": whole[present], "patches": patches[present]}
+    figure.data = {"tags": _tag_names(tags, label_space), **{name: heat[present] for name, heat in views.items()}}
     return figure
 
 
-def _stack(upper: Image, lower: Image) -> Image:
-    """One picture above the other, a white line between."""
-    line = np.full((max(2, len(upper) // 40), upper.shape[1], 3), 255, np.uint8)
-    return np.vstack([upper, line, lower])
+def _add_heat_scale(figure: PaperFigure) -> None:
+    """The colours of heat from 0 to 1 along the lower edge."""
+    height = figure.get_figheight()
+    axes = blank(figure.add_axes((0.4, 0.1 / height, 0.2, 0.13 / height)))
+    axes.imshow(heat_scale(), aspect="auto")
+    axes.text(-0.02, 0.5, "heat 0", transform=axes.transAxes, ha="right", va="center", fontsize=9, color=INK)
+    axes.text(1.02, 0.5, "1", transform=axes.transAxes, ha="left", va="center", fontsize=9, color=INK)
+
+
+def _stack(pictures: Sequence[Image]) -> Image:
+    """One picture below the other, a white line between."""
+    line = np.full((max(2, len(pictures[0]) // 40), pictures[0].shape[1], 3), 255, np.uint8)
+    return np.vstack([part for picture in pictures for part in (line, picture)][1:])
 
 
 def _tag_names(tags: Tags, label_space: LabelSpace) -> list[str]:

@@ -30,6 +30,11 @@ def heat_overlay(image: Image, heat: HeatMap) -> Image:
     return (grey_picture(image) * (1 - opacity) + colors * opacity).astype(np.uint8)
 
 
+def heat_scale(width: int = 256) -> Image:
+    """One row of pixels: how ``heat_overlay`` shows heat from 0 at the left to 1 at the right, over a middle grey."""
+    return heat_overlay(np.full((1, width, 3), 128, np.uint8), np.linspace(0, 1, width, dtype=np.float32)[None])
+
+
 def class_heat_overlay(image: Image, cam: ClassHeat, label_space: LabelSpace) -> Image:
     """The hottest class of every pixel in its colour, as strong as its heat (0..1), over the pale grey picture."""
     require_same_size(image, cam=cam)

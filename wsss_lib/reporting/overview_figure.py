@@ -19,6 +19,7 @@ from wsss_lib.reporting.canvas import (
     drawn,
     legend_height,
     show,
+    title_height,
 )
 from wsss_lib.reporting.overlays import (
     ClassHeat,
@@ -49,20 +50,21 @@ def framework(
     rounds: Sequence[LabelMap],
     prediction: LabelMap,
     label_space: LabelSpace,
+    subtitle: str = "",
 ) -> PaperFigure:
     """Figure 2: the whole method as a flow of one run's real intermediate pictures.
 
     Upper lane (paper 3.1): simple pictures (the first six) train the classifier, which is applied to ``grid`` = (rows,
     columns) patches of the street picture, (1, 1) for the whole; heat maps (``cam``: class x height x width, 0..1) and
     superpixels give seeds. Lower lane: the region network and its rounds of relabelling (3.2; the last three), then the
-    segmentation network (3.3). ``DataError`` if maps and picture differ in size.
+    segmentation network (3.3). ``subtitle`` says whose they are. ``DataError`` if maps and picture differ in size.
     """
     skipped, rounds = max(0, len(rounds) - 3), list(rounds)[-3:]
     classes = legend_handles(label_space, present_classes([seeds, *rounds, prediction], label_space))
     height = _PANEL * image.shape[0] / image.shape[1]
     lower = legend_height(classes) + 0.1 + _LOOP
     upper = lower + height + _HEADS + _BETWEEN + _FOOT
-    figure = PaperFigure(figsize=(WIDTH, upper + height + _HEADS + 0.4))
+    figure = PaperFigure(figsize=(WIDTH, upper + height + _HEADS + 0.04 + title_height(subtitle)))
     _bands(figure, height, lower, upper)
     _panels(figure, height, upper, _localisation(simple_images, image, grid, cam, regions, seeds, label_space), first=0)
     _region_network(figure, height, lower)
@@ -71,7 +73,7 @@ def framework(
     pictures = {name: seed_overlay(image, label_map, label_space) for name, label_map in labels.items()}
     _panels(figure, height, lower, pictures, first=5 - len(pictures))
     _arrows(figure, height, lower, upper, len(rounds))
-    add_title(figure, "Overview of the method")
+    add_title(figure, "Overview of the method", subtitle)
     add_legend(figure, classes)
     figure.data = {"grid": list(grid), "regions": regions, "seeds": seeds, "rounds": rounds, "prediction": prediction}
     return figure
