@@ -51,6 +51,16 @@ def test_batches_that_cannot_be_divided_are_refused_before_anything_starts(tmp_p
     assert started == ([4] if allowed else [])
 
 
+def test_the_processes_of_torchrun_must_divide_the_batches(tmp_path, monkeypatch):
+    """Sixteen on two machines, where one is asked for: they can share 32 pictures and 128 regions, but not 10 crops."""
+    for name, value in (("TORCHELASTIC_RUN_ID", "x"), ("LOCAL_WORLD_SIZE", "8"), ("WORLD_SIZE", "16")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("wsss_lib.experiments.shared.launch", lambda *_, **__: pytest.fail("started"))
+    profile, places = replace(PAPER, textures=True), Places(profile="paper-dry", build=tmp_path)
+    with pytest.raises(SettingsError, match="16 processes cannot divide batches of 10 between them"):
+        make_together(["segmentation"], places, processes=1, profile=profile)
+
+
 def test_the_names_are_in_the_order_of_the_method():
     assert list(MAKERS) == ["classifier", "clustering", "segmentation", "systems", "predictions"]
 

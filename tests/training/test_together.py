@@ -1,6 +1,9 @@
 """Two processes that train one network together give what one process gives."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +16,7 @@ from torch.nn import functional
 
 from wsss_lib.training.compute import choose_compute
 from wsss_lib.training.loop import TrainingConfig, train
-from wsss_lib.training.together import Together, _every, launch, shared_statistics
+from wsss_lib.training.together import Together, _every, _shape, launch, shared_statistics, world_size
 from wsss_lib.vocabulary import DataError, SettingsError, WsssError
 
 CPU = choose_compute("cpu", "float32")
@@ -81,6 +84,51 @@ def test_they_go_on_from_the_first_ones_checkpoint(tmp_path):
     losses = result(tmp_path)[0]
     assert losses[:5] == state["losses"]
     assert len(losses) == CONFIG.steps
+
+
+TORCHRUN = """
+import json, sys
+from pathlib import Path
+from wsss_lib.training.together import launch
+
+def task(together, folder):
+    told = together.of_first(f"from {together.rank}")
+    (folder / f"{together.rank}.json").write_text(json.dumps([together.size, told]))
+
+launch(task, Path(sys.argv[1]), processes=1, device="cpu")
+"""
+
+
+def test_the_processes_of_torchrun_are_taken_whatever_is_asked_for(tmp_path):
+    """One is asked for, torchrun has started two: each hears what the first one has."""
+    script, told = tmp_path / "script.py", tmp_path / "told"
+    script.write_text(TORCHRUN)
+    told.mkdir()
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", script, told]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    found = {file.stem: json.loads(file.read_text()) for file in told.iterdir()}
+    assert found == {"0": [2, "from 0"], "1": [2, "from 0"]}
+
+
+def torchrun(monkeypatch: pytest.MonkeyPatch, here: int, everywhere: int) -> None:
+    """The environment that torchrun gives to its processes."""
+    for name, value in (("TORCHELASTIC_RUN_ID", "x"), ("LOCAL_WORLD_SIZE", here), ("WORLD_SIZE", everywhere)):
+        monkeypatch.setenv(name, str(value))
+
+
+def test_several_machines_of_torchrun(monkeypatch):
+    """Two machines with four processes each; without torchrun, as many as are asked for on this machine."""
+    assert (world_size(3), _shape(3)) == (3, (3, 1))
+    torchrun(monkeypatch, here=4, everywhere=8)
+    assert (world_size(1), _shape(1)) == (8, (4, 2))
+
+
+def test_machines_of_torchrun_that_differ_are_refused(monkeypatch):
+    torchrun(monkeypatch, here=2, everywhere=5)
+    with pytest.raises(SettingsError, match="torchrun started 2 of 5 processes on this machine; start as many on ev"):
+        launch(two, Path(), processes=1, device="cpu")
 
 
 @dataclass(frozen=True)

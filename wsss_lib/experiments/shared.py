@@ -10,7 +10,7 @@ from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Profile, Role
-from wsss_lib.training.together import Together, launch
+from wsss_lib.training.together import Together, launch, world_size
 from wsss_lib.vocabulary import SettingsError
 
 
@@ -27,19 +27,21 @@ def _batch_sizes(role: Role) -> dict[str, set[int]]:
 
 
 def make_together(names: Sequence[str], places: Places, *, processes: int, profile: Profile | None = None) -> None:
-    """Make stages of every role with ``processes`` processes. ``profile``: one that has no name in the list.
+    """Make stages of every role with ``processes`` processes, or with those of ``torchrun`` if it started this one.
 
     A batch is divided between them: ``SettingsError`` if the number of processes does not divide every batch of the
-    stages that are named, or of those before them, and for an unknown name.
+    stages that are named, or of those before them, and for an unknown name. ``profile``: one that has no name in the
+    list.
     """
     for name in names:
         check_name("stage", name, MAKERS)
     roles = Experiment(places, profile=profile, report=lambda _: None).profile.roles
     trained = list(MAKERS)[: 1 + max((list(MAKERS).index(name) for name in names), default=-1)]
     sizes = {size for role in roles.values() for name in trained for size in _batch_sizes(role).get(name, ())}
-    if uneven := sorted(size for size in sizes if processes > 0 and size % processes):
+    together = world_size(processes)
+    if uneven := sorted(size for size in sizes if together > 0 and size % together):
         raise SettingsError(
-            f"{processes} processes cannot divide batches of {', '.join(map(str, uneven))} between them; use another"
+            f"{together} processes cannot divide batches of {', '.join(map(str, uneven))} between them; use another"
             " number of processes"
         )
     launch(_make, tuple(names), places, profile, processes=processes)

@@ -68,8 +68,9 @@ def launch(task: Callable[..., None], *arguments: Any, processes: int, device: s
     """Run ``task(together, *arguments)`` in every process; returns when all are done.
 
     Under ``torchrun`` its processes are taken, whatever ``processes`` says; otherwise they are started here, so
-    ``task`` and the arguments must be picklable. ``SettingsError`` for more processes than there are GPUs; a
-    ``WsssError`` of a process that was started is raised here, with its sentence.
+    ``task`` and the arguments must be picklable. ``SettingsError`` for more processes than this machine has GPUs, or
+    if torchrun's machines differ in their number of processes; a ``WsssError`` of a process that was started is raised
+    here, with its sentence.
     """
     try:
         from lightning_fabric import Fabric
@@ -79,11 +80,11 @@ def launch(task: Callable[..., None], *arguments: Any, processes: int, device: s
             "several processes need the package lightning-fabric; install it beside wsss_lib"
         ) from error
     kind = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    if processes < 1 or (kind == "cuda" and processes > torch.cuda.device_count()):
-        raise SettingsError(f"{processes} processes were asked for, and there are {torch.cuda.device_count()} GPUs")
-    started_elsewhere = "TORCHELASTIC_RUN_ID" in os.environ
-    strategy = DDPStrategy(start_method="popen" if started_elsewhere else "spawn", timeout=_PATIENCE)
-    fabric = Fabric(accelerator=kind, devices=processes, strategy=strategy)
+    here, machines = _shape(processes)
+    if here < 1 or (kind == "cuda" and here > torch.cuda.device_count()):
+        raise SettingsError(f"{here} processes were asked for, and there are {torch.cuda.device_count()} GPUs")
+    strategy = DDPStrategy(start_method="popen" if _under_torchrun() else "spawn", timeout=_PATIENCE)
+    fabric = Fabric(accelerator=kind, devices=here, num_nodes=machines, strategy=strategy)
     with TemporaryDirectory() as folder:
         work = partial(_work, task=task, arguments=arguments, folder=Path(folder))
         try:
@@ -92,6 +93,27 @@ def launch(task: Callable[..., None], *arguments: Any, processes: int, device: s
             for told in sorted(Path(folder).iterdir()):
                 raise WsssError(told.read_text(encoding="utf-8")) from None
             raise
+
+
+def world_size(processes: int) -> int:
+    """How many processes :func:`launch` lets train together: those of ``torchrun`` under it, else ``processes``."""
+    return int(os.environ["WORLD_SIZE"]) if _under_torchrun() else processes
+
+
+def _under_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def _shape(processes: int) -> tuple[int, int]:
+    """Processes on this machine, and how many machines there are."""
+    if not _under_torchrun():
+        return processes, 1
+    here, everywhere = int(os.environ["LOCAL_WORLD_SIZE"]), world_size(processes)
+    if everywhere % here:
+        raise SettingsError(
+            f"torchrun started {here} of {everywhere} processes on this machine; start as many on every machine"
+        )
+    return here, everywhere // here
 
 
 def _work(fabric: Any, task: Callable[..., None], arguments: tuple[Any, ...], folder: Path) -> None:
