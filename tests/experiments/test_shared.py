@@ -1,5 +1,6 @@
 """What several processes made together, one process finds, and it is what one would have made."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -15,10 +16,16 @@ from wsss_lib.vocabulary import SettingsError
 
 
 def test_two_processes_make_what_one_finds(open_tiny, finished: Experiment, tmp_path):
-    """Superpixels and heat bit for bit, losses of the region network within rounding; every record names them both."""
+    """Superpixels and heat bit for bit, losses of the region network within rounding; every record names them both.
+
+    What one had made before it was killed, all but its name, none of them makes again.
+    """
     experiment = open_tiny(tmp_path)
-    make_together(["classifier", "clustering"], experiment.places, processes=2, profile=experiment.profile)
     stages, alone = experiment.main, finished.main
+    killed = alone.clustering_artefact("paper_rules", 0)
+    unnamed = experiment.store.root / killed.stage / f"{killed.key}.partial"
+    shutil.copytree(killed.folder, unnamed)
+    make_together(["classifier", "clustering"], experiment.places, processes=2, profile=experiment.profile)
     with experiment.store.asking() as asked:
         together = [stages.classifier_artefact(0), stages.clustering_artefact("default", 0)]
     assert all(each.artefact.complete for each in asked)
@@ -26,6 +33,7 @@ def test_two_processes_make_what_one_finds(open_tiny, finished: Experiment, tmp_
         np.testing.assert_array_equal(mine, other)
     assert {each.record["processes"] for each in together} == {2}
     assert alone.classifier_artefact(0).record["processes"] == 1
+    assert stages.clustering_artefact("paper_rules", 0).record == killed.record
     mine, other = (np.array(each.classifier_training()["losses"]) for each in (stages, alone))
     assert mine[0] == pytest.approx(other[0], abs=0.05)  # dropout and batch statistics are each process's own
     assert load_json(together[1].folder / "training.json")[0]["losses"]

@@ -8,14 +8,17 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from queue import Queue
 
 import numpy as np
 import pytest
 
 from wsss_lib.experiments.files import save_json
 from wsss_lib.experiments.store import Artefact, Store, plain
-from wsss_lib.vocabulary import DataError, NoSpaceError, SettingsError
+from wsss_lib.training.together import Together
+from wsss_lib.vocabulary import DataError, NoSpaceError, SettingsError, WsssError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +226,100 @@ def test_two_at_once_make_it_once(store: Store, said: list[str]):
     assert first.result() == second.result()
     assert late.calls == 0
     assert said[1].startswith("seeds: waiting for process ")
+
+
+class Pair:
+    """Two threads in the place of two processes that train together, with a store each on one folder.
+
+    ``made`` lists who has called ``make``; ``second_is_here`` when the second one has, or listens to the first.
+    """
+
+    def __init__(self, root: Path, report=lambda _: None) -> None:
+        self.said, self.made, self.second_is_here = Queue(), [], threading.Event()
+        self.stores = [
+            Store(root, report=report, together=Together(fabric=_Wire(self, rank), rank=rank, size=2))
+            for rank in (0, 1)
+        ]
+
+    def make(self, rank: int, folder: Path) -> None:
+        self.made.append(rank)
+        self.second_is_here.set()
+        save_json(folder / "maker.json", rank)
+
+    def ask(self, rank: int, stage: str = "clustering", make=None, *, shared: bool = True) -> Artefact:
+        given = {"params": {}, "inputs": {}, "make": make or partial(self.make, rank), "shared": shared}
+        return self.stores[rank].artefact(stage, **given)
+
+    def both(self) -> Artefact:
+        """The second asks before the first, who alone could tell it that there is nothing to make."""
+        with ThreadPoolExecutor(2) as pool:
+            second = pool.submit(self.ask, 1)
+            assert self.second_is_here.wait(10)
+            first = pool.submit(self.ask, 0)
+        assert first.result() == second.result()
+        return first.result()
+
+
+class _Wire:
+    def __init__(self, pair: Pair, rank: int) -> None:
+        self.pair, self.rank = pair, rank
+
+    def broadcast(self, value: object, *, src: int) -> object:
+        if self.rank == src:
+            self.pair.said.put(value)
+            return value
+        self.pair.second_is_here.set()
+        return self.pair.said.get(timeout=10)
+
+
+def test_of_two_that_train_together_both_make_what_is_missing_and_the_first_writes(store: Store):
+    pair = Pair(store.root)
+    artefact = pair.both()
+    assert sorted(pair.made) == [0, 1]
+    assert json.loads((artefact.folder / "maker.json").read_text()) == 0
+    assert pair.both() == artefact
+    assert sorted(pair.made) == [0, 1]
+    assert pair.said.empty()
+
+
+def test_of_two_that_train_together_none_makes_what_was_killed_before_its_name(store: Store):
+    """A second one that began to train would wait for the first for ever."""
+    artefact = make(store, stage="clustering")
+    artefact.folder.rename(artefact.folder.with_name(f"{artefact.key}.partial"))
+    pair = Pair(store.root)
+    assert pair.both() == artefact
+    assert pair.made == []
+
+
+def test_of_two_that_train_together_none_makes_what_another_run_makes_meanwhile(store: Store):
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(_: Path) -> None:
+        inside.set()
+        assert go_on.wait(10)
+
+    pair = Pair(store.root, report=lambda _: go_on.set())  # the first one says that it waits
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(make, store, slow, stage="clustering")
+        assert inside.wait(10)
+        assert pair.both() == other.result()
+    assert pair.made == []
+
+
+def test_what_the_first_looks_up_while_it_makes_something_alone_is_told_to_nobody(store: Store):
+    """The second is not there to hear it, and would take it for the answer to its next question."""
+    pair = Pair(store.root)
+    needed, found = pair.both(), []
+    pair.ask(0, "seeds", lambda _: found.append(pair.ask(0)), shared=False)
+    assert found == [needed]
+    assert pair.said.empty()
+
+
+def test_what_is_trained_together_is_refused_inside_what_the_first_makes_alone(store: Store):
+    pair = Pair(store.root)
+    with pytest.raises(WsssError, match="clustering is trained by several processes together; ask for it before"):
+        pair.ask(0, "seeds", lambda _: pair.ask(0), shared=False)
+    assert pair.said.empty()
 
 
 def test_contents_missing_and_used(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

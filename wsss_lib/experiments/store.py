@@ -29,7 +29,7 @@ from wsss_lib.experiments.files import load_json, save_json, sweep, writing
 from wsss_lib.experiments.lock import lock
 from wsss_lib.experiments.provenance import Stopwatch, peak_memory_mb, provenance
 from wsss_lib.training.together import Together
-from wsss_lib.vocabulary import SettingsError
+from wsss_lib.vocabulary import SettingsError, WsssError
 
 RECORD = "record.json"
 PARTIAL = ".partial"
@@ -76,6 +76,7 @@ class Store:
     def __init__(self, root: Path, *, report: Callable[[str], None] = print, together: Together | None = None) -> None:
         self.root = Path(root).resolve()
         self._together = together
+        self._making = False
         self.used: list[Artefact] = []
         self._report = report
         self._asked: list[Wanted] | None = None
@@ -102,19 +103,19 @@ class Store:
 
         ``params`` holds plain values and configurations (dataclasses); ``inputs`` holds artefacts and fingerprints of
         data. When two processes ask for the same artefact, one makes it and the other waits. Of processes that train
-        together the first one does; the others call ``make`` as well, with a folder to throw away, if it is ``shared``.
+        together the first one does; if it is ``shared``, the others call ``make`` as well, with a folder to throw away,
+        once the first one has found that it must be made. They must ask for the same things in the same order, and for
+        a shared one that is missing not inside ``make`` (``WsssError``): it may run in the first of them only.
         """
         artefact = self.address(stage, params=params, inputs=inputs)
         if self._asked is not None:
             self._asked.append(Wanted(artefact=artefact, params=plain(params), inputs=_keys(inputs)))
             return artefact
-        if not artefact.complete:
-            if self._together is None or self._together.first:
-                with writing(self.root), self._lock(artefact):
-                    if not artefact.complete:  # another process may have made it while this one waited
-                        self._make(artefact, params=params, inputs=inputs, make=make)
-            else:
-                _assist(artefact, make if shared else None)
+        together = self._among_others(artefact) if shared else None
+        if self._together is None or self._together.first:
+            self._provide(artefact, together, params=params, inputs=inputs, make=make)
+        else:
+            self._assist(artefact, together, make)
         self._remember(artefact)
         return artefact
 
@@ -141,6 +142,56 @@ class Store:
         path = self.root / ".locks" / f"{artefact.stage}-{artefact.key}"
         return lock(path, waiting_for=artefact.stage, report=self._report)
 
+    def _among_others(self, artefact: Artefact) -> Together | None:
+        """Who hears whether a shared artefact must be made; nobody does while one is made.
+
+        Looking things up there depends on what each process happens to have in memory, so not all may be listening.
+        """
+        if self._together is None or not self._making:
+            return self._together
+        if not artefact.complete:
+            raise WsssError(
+                f"{artefact.stage} is trained by several processes together; ask for it before the stage that needs it"
+            )
+        return None
+
+    def _provide(
+        self,
+        artefact: Artefact,
+        together: Together | None,
+        *,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, Artefact | str],
+        make: Callable[[Path], None],
+    ) -> None:
+        """Make it if it is missing. Whether it is, is decided under the lock and told to those ``together``."""
+        if artefact.complete:
+            _tell(together, False)
+            return
+        with writing(self.root), self._lock(artefact):
+            # another process may have made it while this one waited
+            missing = not artefact.complete and not _named(artefact)
+            _tell(together, missing)
+            if missing:
+                self._make(artefact, params=params, inputs=inputs, make=make)
+
+    def _assist(self, artefact: Artefact, together: Together | None, make: Callable[[Path], None]) -> None:
+        """Do one's share of what is made ``together``, and wait until the first process has written it."""
+        if together and together.of_first(None):
+            with TemporaryDirectory() as folder, self._inside():
+                make(Path(folder))
+        while not artefact.complete:
+            time.sleep(_GLANCE)
+
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        """Inside, an artefact is being made."""
+        before, self._making = self._making, True
+        try:
+            yield
+        finally:
+            self._making = before
+
     def _make(
         self,
         artefact: Artefact,
@@ -149,15 +200,13 @@ class Store:
         inputs: Mapping[str, Artefact | str],
         make: Callable[[Path], None],
     ) -> None:
-        partial = artefact.folder.with_name(artefact.key + PARTIAL)
-        if (partial / RECORD).is_file():  # killed between the record and the name: all is there
-            _publish(partial, artefact.folder)
-            return
+        partial = _partial(artefact)
         resumed = partial.is_dir() and any(partial.iterdir())
         partial.mkdir(parents=True, exist_ok=True)
         self._report(f"{artefact.stage}: {'going on after an interruption' if resumed else 'started'}")
         stopwatch = Stopwatch()
-        make(partial)
+        with self._inside():
+            make(partial)
         sweep(partial)
         record = {
             "stage": artefact.stage,
@@ -180,6 +229,25 @@ class Store:
         if log := os.environ.get("WSSS_USED_LOG"):
             with Path(log).open("a") as file:
                 file.write(f"{artefact.stage}/{artefact.key}\n")
+
+
+def _partial(artefact: Artefact) -> Path:
+    return artefact.folder.with_name(artefact.key + PARTIAL)
+
+
+def _named(artefact: Artefact) -> bool:
+    """Whether all was there but its name, which it gets: a run was killed between the record and the name."""
+    partial = _partial(artefact)
+    if not (partial / RECORD).is_file():
+        return False
+    _publish(partial, artefact.folder)
+    return True
+
+
+def _tell(together: Together | None, missing: bool) -> None:
+    """The other processes hear whether to help."""
+    if together:
+        together.of_first(missing)
 
 
 def _publish(partial: Path, folder: Path) -> None:
@@ -211,19 +279,6 @@ def plain(value: Any) -> Any:
         f"{value!r} ({type(value).__name__}) cannot be a parameter of a stage; use numbers, words, lists, mappings by"
         " name or a configuration, and give files as inputs by their fingerprint"
     )
-
-
-def _assist(artefact: Artefact, make: Callable[[Path], None] | None) -> None:
-    """Do one's share of an artefact, if it has any, and wait until the first process has written it.
-
-    Nothing is asked of the other processes but what ``make`` asks while it trains: looking things up must not depend on
-    what each of them happens to have in memory.
-    """
-    if make:
-        with TemporaryDirectory() as folder:
-            make(Path(folder))
-    while not artefact.complete:
-        time.sleep(_GLANCE)
 
 
 def _keys(inputs: Mapping[str, Artefact | str]) -> dict[str, str]:
