@@ -112,7 +112,9 @@ def plan(
     build: AnyPath | None = None,
     out: AnyPath | None = None,
 ) -> int:
-    """Measure what a profile would cost on this machine: hours, disk and memory of every stage.
+    """Measure what a profile would cost on this machine: hours, disk and memory of nearly every stage.
+
+    The choice of seeds and the comparison with true label maps are not measured; they come on top.
 
     Args:
         profile: Whose sizes: paper, camvid or toy.

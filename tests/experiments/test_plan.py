@@ -1,6 +1,7 @@
 """The plan multiplies what it has measured by what there is to do, and touches nothing."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -9,11 +10,17 @@ import pytest
 
 from wsss_lib.experiments import estimates as measured
 from wsss_lib.experiments import plan
-from wsss_lib.experiments.estimates import Estimate, estimates
+from wsss_lib.experiments.estimates import UNPLANNED, Estimate, estimates
 from wsss_lib.experiments.experiment import Experiment
+from wsss_lib.experiments.inputs import SPLITS
+from wsss_lib.experiments.makers import MAKERS
+from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.plan import picture_counts, plan_lines, summary
-from wsss_lib.experiments.profiles import PAPER, PROFILES
+from wsss_lib.experiments.profiles import PAPER, PROFILES, SMOKE, TRUTH, Profile, Role
+from wsss_lib.experiments.profiles.plus import with_plus
+from wsss_lib.experiments.segmentation import FULL_SUPERVISION
+from wsss_lib.experiments.store import Wanted
 from wsss_lib.training.compute import choose_compute
 from wsss_lib.vocabulary import SettingsError
 
@@ -41,15 +48,111 @@ def test_every_stage_of_the_tiny_role_is_planned(open_tiny, tmp_path):
     config = stages.role
     assert found["classifier"].units == config.classifier.training.steps
     assert found["superpixels"].units == 3
-    assert found["class maps, dense"].units == 5  # of val, too, for the reference row
+    assert config.whole == config.dense  # so both are one artefact, and made once
+    assert found["class maps, whole"].units == 7  # of val and test, too, for the reference row
     assert found["class maps, patches"].units == 3
     clustering = config.variants["default"].clustering
     assert found["clustering, default"].units == clustering.rounds * (clustering.training.steps + 2)
     assert found["segmentation"].units == config.segmentation.training.steps
     assert found["predictions, segmentation"].units == 7
+    assert found["full supervision"].units == config.segmentation.training.steps
+    assert found["predictions, full supervision"].units == 7
     assert all(each.seconds >= 0 and each.memory > 0 for each in found.values())
     assert found["superpixels"].seconds > 0
     assert not (tmp_path / "tiny" / "store").exists()
+
+
+COUNTS = (30, 20, 7)
+
+
+def with_more(role: Role) -> Role:
+    """Another network, two seeds, and a classifier for each of them."""
+    more = {"fcn": replace(role.segmentation, network="fcn8s_small")}
+    return replace(role, networks=more, clustering_seeds=(0, 1), segmentation_seeds=(0, 1))
+
+
+def literal(role: Role) -> Role:
+    """As in the profile ``paper``: the literal rules alone, one classifier, and labels of every seed for networks."""
+    variants = {"default": role.variants["paper_rules"]}
+    return replace(with_more(role), variants=variants, classifier_per_seed=False)
+
+
+def beyond(role: Role) -> Role:
+    """What goes beyond the paper, with its ablations, its ceiling and the halves of the simple pictures."""
+    return with_plus(Profile(name="x", summary="", needs_data=False, roles={"camvid": with_more(role)})).main
+
+
+def frozen(role: Role) -> Role:
+    """A backbone that does not learn describes the regions alike for every seed and half."""
+    role = beyond(role)
+    return replace(role, classifier=replace(role.classifier, frozen=True))
+
+
+def from_tags(_: Role) -> Role:
+    """A classifier that learns from the scenes themselves: there are no halves."""
+    return SMOKE.roles["voc"]
+
+
+@pytest.mark.parametrize("change", [with_more, literal, beyond, frozen, from_tags])
+def test_what_is_planned_is_what_the_makers_ask_for(open_tiny, tiny, tmp_path, monkeypatch, change):
+    """By stage and number: what a maker asks for and the plan forgets, or counts twice, is a difference here."""
+    monkeypatch.setattr(measured, "_per_step", lambda *_: (1.0, 1))
+    monkeypatch.setattr(measured, "_timed", lambda call, _: (call(), 1.0, 1))
+    stages = open_tiny(tmp_path, role=change(tiny)).main
+    planned, asked = planned_work(stages), asked_work(stages)
+    assert planned == pytest.approx({stage: work for stage, work in asked.items() if stage not in UNPLANNED})
+    assert set(asked) - set(planned) == set(UNPLANNED)
+
+
+def planned_work(stages: Stages) -> Counter[str]:
+    """Steps or pictures of every stage of the store, from the rows of a plan."""
+    work: Counter[str] = Counter()
+    ceilings = [name for name, each in stages.role.beyond.items() if each.labels == TRUTH]
+    rows = {name: name for name in ("classifier", "superpixels", "clustering", "relabelling", "predictions")}
+    rows |= {"class maps": "class_maps", "region features": "region_features", "compared systems": "system"}
+    rows |= dict.fromkeys([FULL_SUPERVISION, *ceilings], "full_supervision")
+    for row in estimates(stages, COUNTS):
+        stage = rows.get(row.stage) or rows.get(row.stage.split(",")[0]) or "segmentation"
+        work[stage] += row.units
+    return work
+
+
+def asked_work(stages: Stages) -> Counter[str]:
+    """The same from what the makers ask for; ``relabelling`` is a part of ``clustering``."""
+    with stages.experiment.store.asking() as asked:
+        for tasks in MAKERS.values():
+            for task in tasks(stages):
+                task()
+    work: Counter[str] = Counter()
+    for each in {each.artefact.key: each for each in asked}.values():
+        work[each.artefact.stage] += work_of(each, stages)
+        if each.artefact.stage == "clustering":
+            work["relabelling"] += each.params["variant"]["clustering"]["rounds"] * COUNTS[0]
+    return work
+
+
+def work_of(wanted: Wanted, stages: Stages) -> float:
+    """Steps of what is trained, pictures of what is not; 1 of what has no price."""
+    params = wanted.params
+    match wanted.artefact.stage:
+        case "classifier" | "segmentation" | "full_supervision":
+            return params["config"]["training"]["steps"]
+        case "clustering":
+            settings = params["variant"]["clustering"]
+            return settings["rounds"] * (settings["training"]["steps"] + settings["center_steps"])
+        case "system":
+            return params["settings"]["training"]["steps"] * measured.TRAININGS[params["system"]]
+        case "superpixels" | "class_maps" | "region_features" | "predictions":
+            pictures = {stages.scenes(split).fingerprint: i for i, split in enumerate(SPLITS)}
+            return COUNTS[pictures[wanted.inputs["pictures"]]]
+    return 1
+
+
+def test_no_file_of_weights_is_needed_to_plan(tmp_path):
+    """CamVid's networks start from a file; what is asked for in a plan must not look for it."""
+    for role in plan._without_weights(Places(profile="camvid-plus", build=tmp_path)).roles.values():
+        configs = [role.segmentation, *role.networks.values(), *(each.network for each in role.beyond.values())]
+        assert {config.weights for config in [role.classifier, *configs]} == {"none", "torchvision"}
 
 
 def test_published_numbers_stand_for_data_that_are_not_there(tmp_path):

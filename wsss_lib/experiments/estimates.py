@@ -1,12 +1,13 @@
 """What every stage of a role costs on this machine: a few steps or pictures of it are run for real, at full size.
 
-Nothing is kept of what they make; what is measured is multiplied by how many there will be (``plan``).
+Nothing is kept of what they make; what is measured is multiplied by how many the makers ask for (``workload``).
 """
 
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,17 @@ from wsss_lib.clustering.network import RegionNetwork
 from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFeatures, blocks, describe
 from wsss_lib.clustering.rounds import cluster
 from wsss_lib.experiments.pipeline import Stages
+from wsss_lib.experiments.segmentation import (
+    OURS,
+    PAPER_NETWORK,
+    Segmentation,
+    beyond_runs,
+    full_supervision_runs,
+    network_runs,
+    our_runs,
+    system_runs,
+)
+from wsss_lib.experiments.workload import Workload
 from wsss_lib.localization.patches import class_maps
 from wsss_lib.regions.superpixels import superpixels
 from wsss_lib.segmentation.networks import build_network
@@ -32,6 +44,11 @@ TRAININGS = {
     "mcof": 3.0,
 }  # fmt: skip
 """How many trainings of our network a system costs, by the steps of its own trainings; a rough guide."""
+
+UNPLANNED = ("seeds", "confusion")
+"""Stages that are not measured, so their hours come on top: the choice of seeds from class maps and superpixels, and
+the comparison of what was made with the true label maps. Both are the processor's work, a pass over pictures each.
+"""
 
 Value = TypeVar("Value")
 GIGA = 1e9
@@ -77,61 +94,65 @@ class Estimate:
 
 
 def estimates(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estimate]:
-    """Every stage of a role, in the order in which they run."""
-    yield from _classifier(stages)
-    yield from _localisation(stages, counts)
-    yield from _clustering(stages, counts)
+    """Every stage of a role but the ``UNPLANNED``, in the order in which they run; ``counts``: train, val, test.
+
+    As often as the makers ask for it, rounds from halves of the simple pictures and networks on true label maps
+    included. The systems that the paper compares with are guessed (``TRAININGS``), not measured one by one.
+    """
+    work = Workload(stages, counts)
+    yield from _classifier(stages, work)
+    yield from _localisation(stages, work)
+    yield from _clustering(stages, work)
     yield from _networks(stages, counts)
 
 
-def _classifier(stages: Stages) -> Iterator[Estimate]:
+def _classifier(stages: Stages, work: Workload) -> Iterator[Estimate]:
     config, pictures, compute = stages.role.classifier, stages.pictures, stages.compute
-    repeats = len(stages.role.classifier_seeds)
 
     def run(steps: int) -> None:
         short = replace(config, training=replace(config.training, steps=steps))
         train_classifier(build_classifier(config, len(pictures.classes)), pictures, short, compute=compute, seed=0)
 
     seconds, memory = _per_step(run, compute)
-    steps, batch = config.training.steps * repeats, config.training.batch_size
+    steps, batch = config.training.steps * len(work.take("classifier")), config.training.batch_size
     yield _estimate(stages, "classifier", steps, "steps", seconds, memory, pictures=batch)
 
 
-def _localisation(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estimate]:
+def _localisation(stages: Stages, work: Workload) -> Iterator[Estimate]:
     role, image, compute = stages.role, stages.scenes("train").image(0), stages.compute
     regions, seconds, memory = _timed(lambda: superpixels(image, role.superpixels), compute)
-    disk = counts[0] * len(zlib.compress(regions.astype(np.uint16).tobytes()))
-    yield _estimate(stages, "superpixels", counts[0], "pictures", seconds, memory, disk)
+    units = work.pictures(work.take("superpixels"))
+    disk = units * len(zlib.compress(regions.astype(np.uint16).tobytes()))
+    yield _estimate(stages, "superpixels", units, "pictures", seconds, memory, disk)
     classifier = compute.place(build_classifier(role.classifier, len(stages.pictures.classes))).eval()
     for where in ("whole", "patches", "dense"):
-        if (config := getattr(role, where)) is not None:
+        config = getattr(role, where)
+        if config is not None and (asked := work.take("class_maps", config=config)):
             maps, seconds, memory = _timed(
                 lambda config=config: class_maps(classifier, image, config, compute=compute), compute
             )
-            shown = sum(counts[:2]) if role.variants["default"].where == where else counts[0]
-            units = shown * len(role.classifier_seeds)
+            units = work.pictures(asked)
             yield _estimate(
                 stages, f"class maps, {where}", units, "pictures", seconds, memory, units * maps.numel() * 2
             )
 
 
-def _clustering(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estimate]:
+def _clustering(stages: Stages, work: Workload) -> Iterator[Estimate]:
     role, compute = stages.role, stages.compute
     backbone = compute.place(build_classifier(role.classifier, len(stages.pictures.classes))).eval().backbone
     image = stages.scenes("train").image(0)
     regions = superpixels(image, role.superpixels)
     count = int(regions.max()) + 1
     seeds = np.random.default_rng(0).integers(len(stages.label_space), size=2 * count).astype(np.uint8)
-    everything, described = np.ones((2, len(stages.label_space)), dtype=bool), set()
+    everything = np.ones((2, len(stages.label_space)), dtype=bool)
     for name, variant in role.variants.items():
         config = variant.features
         kept, seconds, memory = _timed(
             lambda config=config: describe(backbone, image, regions, config, compute=compute), compute
         )
-        if config not in described:
-            described.add(config)
-            disk = counts[0] * kept.nbytes
-            yield _estimate(stages, f"region features, {config.pooling}", counts[0], "pictures", seconds, memory, disk)
+        if units := work.pictures(work.take("region_features", config=config)):
+            disk = units * kept.nbytes
+            yield _estimate(stages, f"region features, {config.pooling}", units, "pictures", seconds, memory, disk)
         twice = np.array([count, count])
         features = (
             MaskedRoi([kept, kept], [regions, regions], twice, device=compute.device)
@@ -147,14 +168,14 @@ def _clustering(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estima
             list(cluster(features, seeds, sure, everything, stages.label_space, short, compute=compute, seed=0))
 
         seconds, memory = _per_step(run, compute)
-        rounds = variant.clustering.rounds * len(stages.variant_seeds(name))
-        steps = rounds * (variant.clustering.training.steps + variant.clustering.center_steps)
+        asked, rounds = work.take("clustering", variant=variant), variant.clustering.rounds
+        steps = len(asked) * rounds * (variant.clustering.training.steps + variant.clustering.center_steps)
         batch = variant.clustering.pictures_per_batch
         yield _estimate(stages, f"clustering, {name}", steps, "steps", seconds, memory, pictures=batch)
         hidden, dropout = variant.clustering.hidden, variant.clustering.dropout
         network = compute.place(RegionNetwork(features.width, hidden, len(stages.label_space), dropout)).eval()
         _, seconds, memory = _timed(lambda given=(network, features): _scored(*given, compute), compute)
-        yield _estimate(stages, f"relabelling, {name}", rounds * counts[0], "pictures", seconds / 2, memory)
+        yield _estimate(stages, f"relabelling, {name}", rounds * work.pictures(asked), "pictures", seconds / 2, memory)
 
 
 @torch.no_grad()
@@ -165,25 +186,43 @@ def _scored(network: RegionNetwork, features: RegionFeatures, compute: Compute) 
 
 
 def _networks(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estimate]:
-    role = stages.role
-    repeats = len(role.segmentation_seeds)
-    yield from _network(stages, "segmentation", role.segmentation, repeats, repeats, counts)
-    for name, config in role.networks.items():
-        yield from _network(stages, name, config, len(role.compared_seeds), len(role.compared_seeds), counts)
-    for name, each in role.beyond.items():
-        yield from _network(stages, name, each.network, repeats, repeats, counts)
-    if role.systems:
+    """What several of them have in common is measured once."""
+    role, measured = stages.role, cache(partial(_network, stages))
+    runs: dict[str, list[Segmentation]] = {}
+    for run in [*our_runs(stages), *network_runs(stages), *full_supervision_runs(stages), *beyond_runs(stages)]:
+        runs.setdefault(_title(run), []).append(run)
+    for title, alike in runs.items():
+        yield from _scaled(title, measured(alike[0].config), len(alike), len(alike), counts)
+    if systems := system_runs(stages):
         config = role.compared or role.segmentation
         whole = replace(config, crop_size=config.input_size, scale_range=(1.0, 1.0))
-        trainings = sum(TRAININGS[name] for name in role.systems) * len(role.compared_seeds)
-        predicted = len(role.systems) * len(role.compared_seeds)
-        yield from _network(stages, "compared systems, roughly", whole, trainings, predicted, counts)
+        trainings = sum(TRAININGS[run.system] for run in systems)
+        yield from _scaled("compared systems, roughly", measured(whole), trainings, len(systems), counts)
 
 
-def _network(
-    stages: Stages, name: str, config: SegmentationConfig, trainings: float, predicted: int,
-    counts: tuple[int, int, int],
-) -> Iterator[Estimate]:  # fmt: skip
+def _title(run: Segmentation) -> str:
+    if run.system != OURS:
+        return run.system
+    return "segmentation" if run.network == PAPER_NETWORK else run.network
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """One training of a network, and one picture that it predicts."""
+
+    training: Estimate
+    prediction: Estimate
+
+
+def _scaled(
+    name: str, one: _Measured, trainings: float, predicted: int, counts: tuple[int, int, int]
+) -> Iterator[Estimate]:
+    yield replace(one.training, stage=name, units=one.training.units * trainings)
+    units = sum(counts) * predicted
+    yield replace(one.prediction, stage=f"predictions, {name}", units=units, disk=one.prediction.disk * units)
+
+
+def _network(stages: Stages, config: SegmentationConfig) -> _Measured:
     compute, space, scenes = stages.compute, stages.label_space, stages.scenes("train")
     network = build_network(config.network, len(space))
 
@@ -193,16 +232,16 @@ def _network(
         train_segmentation(network, lambda _: scenes.image(0), lambda _: labels, 1, short, compute=compute, seed=0)
 
     seconds, memory = _per_step(run, compute)
-    steps, batch = config.training.steps * trainings, config.training.batch_size
-    yield _estimate(stages, name, steps, "steps", seconds, memory, pictures=batch)
+    steps, batch = config.training.steps, config.training.batch_size
+    training = _estimate(stages, config.network, steps, "steps", seconds, memory, pictures=batch)
     segmenter = Segmenter(
         network=network.eval(), network_name=config.network, label_space=space, input_size=config.input_size,
         compute=compute,
     )  # fmt: skip
     labels, seconds, memory = _timed(lambda: segmenter.predict(scenes.image(0)), compute)
-    units = sum(counts) * predicted
-    yield _estimate(
-        stages, f"predictions, {name}", units, "pictures", seconds, memory, units * len(cv2.imencode(".png", labels)[1])
+    disk = len(cv2.imencode(".png", labels)[1])
+    return _Measured(
+        training=training, prediction=_estimate(stages, config.network, 1, "pictures", seconds, memory, disk)
     )
 
 

@@ -25,7 +25,7 @@ from wsss_lib.experiments.segmentation import (
     plus_runs,
     system_runs,
 )
-from wsss_lib.experiments.store import Artefact
+from wsss_lib.experiments.store import Artefact, Wanted
 
 Task = Callable[[], Artefact]
 """Makes one artefact, and what it needs, where they are missing."""
@@ -107,3 +107,12 @@ MAKERS: dict[str, Maker] = {
     "predictions": _predictions,
 }
 """Name -> what there is to make of a role, in the order of the method."""
+
+
+def asked_for(stages: Stages) -> list[Wanted]:
+    """Every artefact that the makers ask for of a role, each once, in the order of the method; none is made."""
+    with stages.experiment.store.asking() as asked:
+        for tasks in MAKERS.values():
+            for task in tasks(stages):
+                task()
+    return list({each.artefact.key: each for each in asked}.values())

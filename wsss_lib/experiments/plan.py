@@ -1,5 +1,6 @@
-"""What a profile will cost on this machine: hours, disk and memory of every stage, before anything starts.
+"""What a profile will cost on this machine: hours, disk and memory of its stages, before anything starts.
 
+Of every stage but the choice of seeds and the comparison with true label maps, which come on top (``UNPLANNED``).
 A few steps or pictures of every stage are run for real, at full size, and multiplied by how many there will be. Where
 the profile ``paper`` is given no data folder, pictures are random textures of the real size, as many as published.
 It can also be kept, as ``plan.csv`` and a Markdown table for every role.
@@ -24,6 +25,7 @@ from wsss_lib.experiments.profiles.paper import PICTURES
 from wsss_lib.experiments.profiles.schema import Role
 from wsss_lib.experiments.provenance import provenance
 from wsss_lib.reporting.rendering import markdown_table, one_decimal
+from wsss_lib.segmentation.training import SegmentationConfig
 from wsss_lib.training.compute import Compute
 
 HEADER = f"{'role':<11}{'stage':<32}{'work':>20}{'one takes':>12}{'in all':>11}{'disk':>12}{'memory':>11}"
@@ -104,7 +106,21 @@ def _without_weights(places: Places) -> Profile:
 
 
 def _untrained(role: Role) -> Role:
-    return replace(role, classifier=replace(role.classifier, weights="none"))
+    """The role without files of weights. Networks that start from one have torchvision's name in its place: they start
+    from no classifier, and none of what is measured fetches weights.
+    """
+    return replace(
+        role,
+        classifier=replace(role.classifier, weights="none"),
+        segmentation=_unnamed(role.segmentation),
+        networks={name: _unnamed(config) for name, config in role.networks.items()},
+        compared=_unnamed(role.compared) if role.compared else None,
+        beyond={name: replace(each, network=_unnamed(each.network)) for name, each in role.beyond.items()},
+    )
+
+
+def _unnamed(config: SegmentationConfig) -> SegmentationConfig:
+    return config if config.weights == "none" else replace(config, weights="torchvision")
 
 
 def _device(compute: Compute) -> str:

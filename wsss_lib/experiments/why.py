@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from wsss_lib.experiments.code import LIBRARIES
 from wsss_lib.experiments.experiment import Experiment
-from wsss_lib.experiments.makers import MAKERS
+from wsss_lib.experiments.makers import asked_for
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.store import Artefact, Wanted
 
@@ -65,12 +65,7 @@ class Stage:
 
 def stages_of(experiment: Experiment) -> list[Stage]:
     """Every artefact that a run asks for, up to its predictions, in the order of the method, each once."""
-    with experiment.store.asking() as asked:
-        for stages in experiment.roles.values():
-            for tasks in MAKERS.values():
-                for task in tasks(stages):
-                    task()
-    once = {each.artefact.key: each for each in asked}
+    once = {each.artefact.key: each for stages in experiment.roles.values() for each in asked_for(stages)}
     stored: dict[str, list[Artefact]] = {}
     for artefact in experiment.store.contents():
         stored.setdefault(artefact.stage, []).append(artefact)
