@@ -32,6 +32,12 @@ def test_pooled_equals_sum_of_pictures():
     assert np.array_equal(confusion_matrix(iter(pairs), 4), sum(one_by_one))
 
 
+def test_one_of_several_processes_counts_alone(monkeypatch):
+    """torchmetrics would ask the others for their counts, which they do not make; here there are none to answer."""
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    assert confusion_matrix([(PREDICTION, LABELS)], 2).tolist() == [[1, 0, 1], [1, 0, 0]]
+
+
 def test_against_scikit_learn():
     pairs = random_pairs()
     predicted = np.concatenate([prediction.ravel() for prediction, _ in pairs])

@@ -21,8 +21,8 @@ overturns many of the cells that the CRF was sure of (a network that learnt for 
 has poor affinities), it is halved until it keeps ``minimum_kept`` of what a single step keeps: no label decides.
 Published momentum is 0 by an oversight (spec. 1.2) at learning rate 0.1; with momentum 0.9 a tenth of that rate is the
 same. Published labels are refined by a CRF at full size before training; ours are not, because on MSRC-21 it overruled
-what the walk said (``figures/tried.csv``). Labels per superpixel are an option: profiles use it on driving scenes, where
-the heat of single pixels is further below our seeds, which are of superpixels, than the walk brings it up.
+what the walk said (``figures/tried.csv``). Labels per superpixel are an option that profiles use on driving scenes:
+the heat of single pixels is further below our seeds, which are of superpixels, than the walk brings it up there.
 """
 
 from dataclasses import dataclass, field, replace

@@ -27,7 +27,12 @@ def confusion_matrix(pairs: Iterable[tuple[LabelMap, LabelMap]], num_classes: in
 
     Raises ``DataError`` for maps of different size, for labels outside the classes, and where there is no pair.
     """
-    counter = MulticlassConfusionMatrix(num_classes + 1, ignore_index=IGNORE, validate_args=False)
+    counter = MulticlassConfusionMatrix(
+        num_classes + 1,
+        ignore_index=IGNORE,
+        validate_args=False,
+        sync_on_compute=False,  # of several processes one counts alone, and would wait for the others for ever
+    )
     number = -1
     for number, (prediction, label_map) in enumerate(pairs):
         _check_pair(prediction, label_map, num_classes, number)
