@@ -75,7 +75,7 @@ MUTANTS = (
     # tags, scores and verdict
     Mutant("data/tags.py", "counts[:num_classes] >= 1", "counts[:num_classes] >= 2", "one pixel is a tag", "data/test_tags.py"),
     Mutant("evaluation/confusion.py", "counter.update(torch.from_numpy(column), torch.from_numpy(label_map.astype(np.int64)))", "counter.update(torch.from_numpy(label_map.astype(np.int64)), torch.from_numpy(column).long())", "rows are labels", "evaluation/test_confusion.py"),
-    Mutant("evaluation/confusion.py", "num_classes + 1, ignore_index=IGNORE", "num_classes + 1, ignore_index=0", "void does not count", "evaluation/test_confusion.py"),
+    Mutant("evaluation/confusion.py", "ignore_index=IGNORE,", "ignore_index=0,", "void does not count", "evaluation/test_confusion.py"),
     Mutant(SCORES, ".sum() - intersection", ".sum()", "union in IoU", "evaluation/test_scores.py"),
     Mutant(SCORES, "matrix[np.ix_(columns, columns)].sum()", "np.trace(matrix[np.ix_(columns, columns)])", "a category forgives its own classes", "evaluation/test_scores.py"),
     Mutant(SCORES, "values[~np.isnan(values)]", "np.nan_to_num(values)", "absent classes are left out", "evaluation/test_scores.py"),
@@ -98,6 +98,8 @@ MUTANTS = (
     Mutant("baselines/ae_psl.py", "config.coldest * warm.max()", "0 * warm.max()", "AE-PSL: nothing cold is mined", "baselines/test_ae_psl.py"),
     Mutant("baselines/mcof.py", "mean >= config.posterior", "mean <= config.posterior", "MCOF: what belongs to the object", "baselines/test_mcof.py"),
     Mutant("baselines/psa.py", "walk_steps * min(1.0, (PUBLISHED_STRIDE / self.stride) ** 2)", "walk_steps * (PUBLISHED_STRIDE / self.stride)", "PSA: steps of the walk on a coarser grid", "baselines/test_psa.py"),
+    Mutant("baselines/skeleton.py", "* (pixels - 1) / pixels", "* 1.0", "heat is read at the logits' pixels", "baselines/test_skeleton.py"),
+    Mutant("baselines/skeleton.py", "forward=logits", "forward=lambda cues: network(cues.images)", "batch normalisation settles on the network's inputs", "baselines/test_skeleton.py"),
 )  # fmt: skip
 
 NOTEBOOK_MUTANTS = (
