@@ -99,6 +99,14 @@ def test_runs_in_order_then_finds_everything_fresh_then_runs_what_changed(
     assert (places.tables / "verdict.txt").read_text() == "rounds: 2"
 
 
+def test_the_log_is_no_output_of_a_notebook(tmp_path: Path, places: Places, said: list[str]):
+    """Every run adds to it, and whoever deletes it has lost no result."""
+    logging = "from wsss_lib.experiments.places import Places\nPlaces.from_environment().log.write_text('told')"
+    run_notebooks([notebook(tmp_path, logging)], places, report=said.append)
+    assert places.log.read_text() == "told"
+    assert status_of(places).outputs == []
+
+
 def test_stages_are_made_first_unless_every_notebook_is_fresh(
     tmp_path: Path, places: Places, said: list[str], monkeypatch: pytest.MonkeyPatch
 ):

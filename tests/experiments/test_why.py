@@ -49,6 +49,12 @@ def test_a_finished_run_is_fresh(open_tiny, folder, tiny):
     assert all(line.endswith("fresh") for line in count_lines(stages_of(experiment)))
 
 
+def test_counts_are_told_apart_by_what_they_are_of(open_tiny, folder, tiny):
+    found = stages_of(open_tiny(folder, role=without_systems(tiny)))
+    counts = {stage.name for stage in found if stage.wanted.artefact.stage == "confusion"}
+    assert {"confusion, seeds", "confusion, round 1", "confusion, predictions", "confusion, colour table"} <= counts
+
+
 def test_asking_makes_nothing(open_tiny, tmp_path, tiny):
     experiment = open_tiny(tmp_path, role=without_systems(tiny))
     assert Counter(stage.state for stage in stages_of(experiment)).keys() == {"missing"}

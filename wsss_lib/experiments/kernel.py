@@ -67,7 +67,8 @@ def kernel_manager(environment: Mapping[str, str], errors: TextIO) -> type[Async
 class MemoryWatch:
     """Peak resident memory of all processes started from this one, sampled while the ``with`` block runs.
 
-    Pages that worker processes share are counted for each of them, so the true peak is at most ``peak_mb``.
+    Pages that worker processes share are counted for each of them, and what rises and falls between two samples is
+    not seen.
     """
 
     def __init__(self, every_seconds: float = 0.5) -> None:

@@ -37,10 +37,10 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """``"camvid, clustering, default, seed 0"``."""
+        """``"camvid, predictions, val"``, ``"camvid, segmentation, seed 0"``, ``"confusion, round 1"``."""
         params = self.wanted.params
         words = [params.get("dataset", ""), self.wanted.artefact.stage]
-        words += [str(params[name]) for name in ("system", "split") if name in params]
+        words += [str(params[name]) for name in ("system", "split", "of") if name in params]
         words += [f"seed {params['seed']}"] if "seed" in params else []
         return ", ".join(filter(None, words))
 
