@@ -172,11 +172,11 @@ def test_what_a_system_learns_from_is_in_its_key(finished, change, monkeypatch):
         with finished.store.asking():
             return Segmentation(stages=finished.main, system="psa").artefact().key
 
-    before, flow = key(), Segmentation(stages=finished.main, system="psa")._flow()
+    before, flow = key(), finished.main.flow
     if change == "sure":
         monkeypatch.setattr(Segmentation, "_surest_share", 0.1)
     else:
-        monkeypatch.setattr(Segmentation, "_flow", lambda _: "flow" if flow is None else None)
+        monkeypatch.setattr(finished.main, "flow", "flow" if flow is None else None)
     assert key() != before
 
 

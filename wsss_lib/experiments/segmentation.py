@@ -14,9 +14,7 @@ from wsss_lib.baselines.registry import SYSTEMS
 from wsss_lib.baselines.skeleton import Material, Run
 from wsss_lib.clustering.seeds import most_certain
 from wsss_lib.data.pictures import write_label_map
-from wsss_lib.data.toy.sequences import Flow
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
-from wsss_lib.experiments.inputs import read_flow
 from wsss_lib.experiments.memory import kept
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.pipeline import Stages
@@ -184,7 +182,7 @@ class Segmentation:
         stages, settings, config = self.stages, self.config, self.stages.role.systems[self.system]
         inputs = {"cues": stages.seeds_artefact("default", self.seed), **self._start()}
         inputs["classifier"] = stages.classifier_artefact(self.seed)
-        inputs["flow"] = "none" if self._flow() is None else "to the next frame"
+        inputs["flow"] = "none" if stages.flow is None else "to the next frame"
 
         def make(folder: Path) -> None:
             run = Run(
@@ -219,16 +217,13 @@ class Segmentation:
             pictures=stages.pictures,
             classifier_config=role.classifier,
             network=self._new_network,
-            flow=self._flow(),
+            flow=stages.flow,
         )
 
     @property
     def _surest_share(self) -> float:
         """Share of every class's regions that our own first round learns from; a system's seeds are the same."""
         return self.stages.role.variants["default"].clustering.certain[0]
-
-    def _flow(self) -> Callable[[int], Flow] | None:
-        return read_flow(self.stages.role.source, self.stages.scenes("train"), self.stages.experiment.places.data)
 
     def _start(self) -> dict[str, Artefact | str]:
         """What a network's start values depend on."""

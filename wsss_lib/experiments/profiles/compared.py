@@ -31,11 +31,10 @@ def driving_systems(affinity: TrainingConfig, *, stride: int, crf_factor: float)
     pixels, ``crf_factor`` brings its distances to ours. Its walk may cost a twentieth of the sure cells, and its labels
     are of superpixels, as the seeds are that all systems are given.
     """
-    psa = PsaConfig(training=affinity, stride=stride, crf=scaled(PSA_CAM, crf_factor), minimum_kept=0.95)
     return {
         "ccnn": CcnnConfig(),
         "sec": SecConfig(),
-        "psa": replace(psa, per_region=True),
+        "psa": replace(_psa(affinity, stride, crf_factor), per_region=True),
         "bbf": BbfConfig(),
         "dsrg": DsrgConfig(),
     }
@@ -62,10 +61,14 @@ def voc_systems(
     driving = driving_systems(affinity, stride=stride, crf_factor=crf_factor)
     return {
         **{name: driving[name] for name in ("ccnn", "sec", "dsrg")},
-        "psa": replace(driving["psa"], per_region=False),
+        "psa": _psa(affinity, stride, crf_factor),
         "stc": StcConfig(),
         "spn": SpnConfig(scale=feature_scale, training=branch),
         "ae_psl": AePslConfig(classifier_steps=erased),
         "lcem": LcemConfig(),
         "mcof": McofConfig(regions=one_round, layers=layers, feature_scale=feature_scale),
     }
+
+
+def _psa(affinity: TrainingConfig, stride: int, crf_factor: float) -> PsaConfig:
+    return PsaConfig(training=affinity, stride=stride, crf=scaled(PSA_CAM, crf_factor), minimum_kept=0.95)
