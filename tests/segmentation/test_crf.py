@@ -93,6 +93,18 @@ def test_small_crf_is_a_loop_over_pairs():
     np.testing.assert_allclose(exactly(unary, image, config), q, atol=1e-9)
 
 
+def test_small_crf_in_single_precision():
+    """On the grid of a CamVid picture, with the field of SEC: what training uses is what double precision gives."""
+    images = torch.from_numpy(smooth_picture(0, (61, 47))).permute(2, 0, 1)[None]
+    unary = torch.from_numpy(random_unary(0, 11, 47, 61))[None]
+    single, double = (
+        small_crf(unary.to(kind), images.to(kind), crf.SEC_TRAINING) for kind in (torch.float32, torch.float64)
+    )
+    assert single.dtype == torch.float32
+    assert (single - double).abs().mean() < 2e-6
+    assert (single - double).abs().max() < 0.01
+
+
 @pytest.mark.parametrize("deviation", [0.25, 3.0, 40.0])
 def test_spatial_kernel_alone_is_exact(deviation):
     image, unary = smooth_picture(0), random_unary(0, 4, 24, 36)

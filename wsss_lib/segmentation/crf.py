@@ -25,6 +25,10 @@ from wsss_lib.vocabulary import DataError, Image, SettingsError
 
 Planes = Float32[np.ndarray, "class height width"]
 
+_NOTHING = -60.0
+"""No exponent of a kernel is below this: e^-60 beside row sums of at least 1 is nothing, but as a denormal number it
+would make the products with the kernel sixty times slower on a processor (measured)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CrfConfig:
@@ -74,19 +78,44 @@ def small_crf(
     (rows * columns)^2 floats per picture.
     """
     rows, columns = unary.shape[-2:]
-    ys, xs = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    places = torch.stack([xs, ys], -1).reshape(1, -1, 2).to(unary)
-    colors = images.flatten(2).transpose(1, 2).to(unary)
-    near = -torch.cdist(places, places).square()
-    alike = -torch.cdist(colors, colors).square()
-    bilateral = near / (2 * config.bilateral_xy**2) + alike / (2 * config.bilateral_rgb**2)
-    gaussian = near / (2 * config.gaussian_xy**2)
-    kernel = config.bilateral_weight * _normalized(bilateral) + config.gaussian_weight * _normalized(gaussian)
+    alike = _bilateral_exponent(images.to(unary), config).clamp_(min=_NOTHING).exp_()
+    scale = alike.sum(2).rsqrt()[:, None]
+    down, across = (_normalized_taps(cells, config.gaussian_xy).to(unary) for cells in (rows, columns))
     flat = unary.flatten(2)
     q = (-flat).softmax(1)
     for _ in range(config.steps):
-        q = (q @ kernel - flat).softmax(1)
+        bilateral = ((q * scale) @ alike) * scale
+        gaussian = (down @ q.unflatten(2, (rows, columns)) @ across).flatten(2)
+        q = (config.bilateral_weight * bilateral + config.gaussian_weight * gaussian - flat).softmax(1)
     return q.unflatten(2, (rows, columns))
+
+
+def _bilateral_exponent(
+    images: Float[Tensor, "batch 3 rows columns"], config: CrfConfig
+) -> Float[Tensor, "batch pixel pixel"]:
+    """-|f_i - f_j|^2 / 2 with f place and colour in standard deviations, as one product of matrices.
+
+    That is f_i f_j - |f_i|^2 / 2 - |f_j|^2 / 2; features are centred, so that the three are small and little cancels.
+    """
+    rows, columns = images.shape[-2:]
+    ys, xs = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    places = torch.stack([xs, ys]).to(images).expand(len(images), -1, -1, -1) / config.bilateral_xy
+    features = torch.cat([places, images / config.bilateral_rgb], 1).flatten(2)
+    features = features - features.mean(2, keepdim=True)
+    half = -features.square().sum(1, keepdim=True) / 2
+    one = torch.ones_like(half)
+    return torch.cat([features, half, one], 1).transpose(1, 2) @ torch.cat([features, one, half], 1)
+
+
+def _normalized_taps(cells: int, deviation: float) -> Float[Tensor, "cell cell"]:
+    """One axis of the normalised spatial kernel, in double precision.
+
+    The kernel over both axes is the product of one over each, and so are its row sums.
+    """
+    places = torch.arange(cells, dtype=torch.float64)
+    kernel = (-(places[:, None] - places).square() / (2 * deviation**2)).clamp(min=_NOTHING).exp()
+    scale = kernel.sum(1).rsqrt()
+    return kernel * scale[:, None] * scale
 
 
 def dense_crf(
@@ -148,14 +177,3 @@ def _normalized_gaussian(height: int, width: int, deviation: float) -> Callable[
 
     scale = 1 / np.sqrt(blurred(np.ones((height, width), np.float32)))
     return lambda planes: np.stack([scale * blurred(scale * plane) for plane in planes])
-
-
-def _normalized(exponent: Float[Tensor, "batch pixel pixel"]) -> Float[Tensor, "batch pixel pixel"]:
-    """D^-1/2 K D^-1/2 with K = exp(exponent) and D the row sums.
-
-    Every row sum is at least 1, so what is below e^-60 is nothing; as a denormal number it would make the products with
-    the kernel sixty times slower on a processor (measured).
-    """
-    kernel = exponent.masked_fill(exponent < -60, -torch.inf).exp()
-    scale = kernel.sum(2).rsqrt()
-    return kernel * scale[:, :, None] * scale[:, None, :]
