@@ -71,7 +71,7 @@ MUTANTS = (
     Mutant("segmentation/networks.py", "align_corners=True", "align_corners=False", "corners of grid and picture coincide", "segmentation/test_networks.py"),
     Mutant("segmentation/largefov.py", "padding=dilation, dilation=dilation", "padding=1, dilation=1", "field of view of fc6", "segmentation/test_networks.py"),
     Mutant("segmentation/largefov.py", "width=1024, dilation=12", "width=1024, dilation=6", "the published dilation", "segmentation/test_networks.py"),
-    Mutant("segmentation/crf.py", "(q @ kernel - flat)", "(-q @ kernel - flat)", "neighbours agree", "segmentation/test_crf.py"),
+    Mutant("segmentation/crf.py", "bilateral_weight * bilateral + config", "bilateral_weight * -bilateral + config", "neighbours agree", "segmentation/test_crf.py"),
     # tags, scores and verdict
     Mutant("data/tags.py", "counts[:num_classes] >= 1", "counts[:num_classes] >= 2", "one pixel is a tag", "data/test_tags.py"),
     Mutant("evaluation/confusion.py", "counter.update(torch.from_numpy(column), torch.from_numpy(label_map.astype(np.int64)))", "counter.update(torch.from_numpy(label_map.astype(np.int64)), torch.from_numpy(column).long())", "rows are labels", "evaluation/test_confusion.py"),
