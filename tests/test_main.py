@@ -79,6 +79,13 @@ def test_mistakes_are_one_sentence(arguments: list[str], sentence: str, capsys: 
     assert printed.err.count("\n") == 1
 
 
+def test_under_torchrun_processes_train_together(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    for name, value in (("TORCHELASTIC_RUN_ID", "none"), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    assert main(["make", "systems", "--at-once", "2", "--profile", "smoke"]) == 2
+    assert "no --at-once under torchrun" in capsys.readouterr().err
+
+
 def test_interruption(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setattr(runner, "reproduce", Recorder(error=KeyboardInterrupt()))
     assert main(["reproduce"]) == 130

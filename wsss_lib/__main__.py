@@ -144,9 +144,13 @@ def make(
     """
     from wsss_lib.experiments.at_once import make_at_once
     from wsss_lib.experiments.shared import make_together
+    from wsss_lib.training.together import world_size
 
-    if at_once != 1 and processes != 1:
-        raise SettingsError("pass --processes or --at-once, not both: processes train together, or each for itself")
+    if at_once != 1 and world_size(processes) != 1:
+        raise SettingsError(
+            "pass --processes or --at-once, not both, and no --at-once under torchrun: processes train together, or"
+            " each for itself"
+        )
     if at_once != 1:
         make_at_once(stages, where.places(), processes=at_once)
     else:

@@ -57,8 +57,11 @@ class Status:
 
 
 def notebook_stamp(notebook: Path, places: Places, parameters: Mapping[str, Any]) -> Stamp:
-    """A hash for each part that decides what ``notebook`` makes."""
-    return {
+    """A hash for each part that decides what ``notebook`` makes.
+
+    One that shows whatever has been trained depends on that, too.
+    """
+    stamp = {
         "notebook": _hash([json.dumps(_cells(notebook))]),
         "parameters": _hash([json.dumps(plain(parameters), sort_keys=True)]),
         "library": code_fingerprint("wsss_lib"),
@@ -67,6 +70,9 @@ def notebook_stamp(notebook: Path, places: Places, parameters: Mapping[str, Any]
         "weights": folder_fingerprint(places.weights),
         "earlier notebooks": _hash(_earlier(notebook, places)),
     }
+    if parameters.get("systems") == "finished":
+        stamp["trained networks"] = _hash(_trained(places))
+    return stamp
 
 
 def why_stale(status: Status | None, stamp: Stamp, places: Places) -> str:
@@ -125,6 +131,11 @@ def _earlier(notebook: Path, places: Places) -> Iterable[str]:
         status = Status.load(path) if path.stem < notebook.stem else None
         if status:
             yield json.dumps([path.stem, status.stamp], sort_keys=True)
+
+
+def _trained(places: Places) -> Iterable[str]:
+    store = Store(places.store)
+    return sorted(f"{each.stage}/{each.key}" for stage in ("segmentation", "system") for each in store.contents(stage))
 
 
 @cache
