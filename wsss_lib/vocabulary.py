@@ -53,7 +53,7 @@ class LabelSpace:
     """The classes of a data set, their colours, and how they group into categories.
 
     ``categories`` maps a category name to class indices; every class is in exactly one category, or the mapping is
-    empty. ``paper_columns`` maps a class name to the class name that the paper's tables use for it.
+    empty. ``paper_columns`` maps a class name to the class name that the paper's tables use for it, if they do.
     ``background`` is the index of the background class where the data set has one (VOC, not driving scenes).
     """
 

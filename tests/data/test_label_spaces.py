@@ -15,6 +15,7 @@ from wsss_lib.data.label_spaces import (
     label_space,
     voc_palette,
 )
+from wsss_lib.reporting.paper import paper_table
 from wsss_lib.vocabulary import LabelSpace, SettingsError
 
 
@@ -60,13 +61,13 @@ def test_camvid_has_the_categories_of_cityscapes_in_the_same_order() -> None:
     assert list(CAMVID.categories) == list(CITYSCAPES.categories)
 
 
-@pytest.mark.parametrize("space", [CITYSCAPES, CAMVID])
-def test_paper_columns_cover_every_class_and_name_columns_of_the_paper(space: LabelSpace) -> None:
-    columns = set(CITYSCAPES.paper_columns.values())
-    assert set(space.paper_columns) == set(space.classes)
-    assert set(space.paper_columns.values()) <= columns
-    assert CITYSCAPES.paper_columns["traffic light"] == "traffic_light"
-    assert CAMVID.paper_columns["Bicyclist"] == "rider"
+def test_paper_columns_name_columns_of_the_paper() -> None:
+    """Every class of Cityscapes has one; CamVid's Bicyclist and SignSymbol hold what the paper scores apart."""
+    columns = [name for name in paper_table(10).columns if name not in ("method", "miou")]
+    assert [CITYSCAPES.paper_columns[name] for name in CITYSCAPES.classes] == columns
+    assert set(CAMVID.classes) - set(CAMVID.paper_columns) == {"Bicyclist", "SignSymbol"}
+    assert set(CAMVID.paper_columns.values()) <= set(columns)
+    assert CAMVID.paper_columns["Pavement"] == "sidewalk"
 
 
 def test_voc_palette_by_hand() -> None:

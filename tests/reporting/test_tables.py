@@ -10,6 +10,7 @@ import pytest
 
 from wsss_lib.data.label_spaces import CAMVID
 from wsss_lib.reporting import tables
+from wsss_lib.reporting.claims import verdict
 from wsss_lib.reporting.measurements import HELD_BACK, NOT_RUN
 from wsss_lib.reporting.paper import TABLE_NUMBERS, paper_value
 from wsss_lib.reporting.tables import Table, class_iou, make_table, write_table
@@ -213,3 +214,17 @@ def test_paper_has_no_number_for_a_class_that_is_another_one(rows: Rows) -> None
     assert iou.index[iou["paper"].isna()].tolist() == ["SignSymbol", "Bicyclist"]
     assert iou.loc["Car"].tolist()[0] == 50.0
     assert iou.loc["Car", "paper"] == 63.4
+    scores, note = (
+        rows([50.0], target="Bicyclist", **runs),
+        "Classes without a number of the paper are no class of its own",
+    )
+    table = make_table(10, scores, {"camvid": CAMVID})
+    assert row_of(table, "Bicyclist")["IoU, here"] == 50.0
+    assert math.isnan(row_of(table, "Bicyclist")["IoU, paper"])
+    assert note in table.note
+    assert not verdict(scores, {"camvid": CAMVID})["claim"].str.contains("Bicyclist").any()
+
+
+def test_every_class_of_the_paper_has_its_number(no_scores: pd.DataFrame) -> None:
+    for number in (5, 10):
+        assert "no class of its own" not in make_table(number, no_scores, {}).note

@@ -1,9 +1,9 @@
 """Which measured number stands beside which cell of the paper's tables: the map that tables and verdict share.
 
 Tables 1 to 4 and 8 compare systems on the data set they name. Tables 5, 6, 7, 9 and 10 are about Cityscapes in the
-paper; here they are filled from the main data set, with that data set's classes (``LabelSpace.paper_columns`` names the
-paper's class for each). Tables 5 to 7 are scored on the training pictures, whose labels they are about: the paper does
-not say which split it used.
+paper; here they are filled from the main data set, with that data set's classes (``LabelSpace.paper_columns`` names
+the paper's class for those that are one). Tables 5 to 7 are scored on the training pictures, whose labels they are
+about: the paper does not say which split it used.
 """
 
 import math
@@ -86,14 +86,6 @@ ROW_HEADERS = {number: comparison.headers for number, comparison in COMPARISONS.
 }
 
 
-UNLIKE = {"camvid": ("SignSymbol", "Bicyclist")}
-"""Label space -> its classes that are not the class that the paper's column is about, only the nearest to it.
-
-They join what Cityscapes scores apart and no part of which is nearly all: CamVid's Bicyclist is rider, bicycle and
-motorcycle, its SignSymbol signs and traffic lights. Building with its few walls or Car with its few buses stay.
-"""
-
-
 def table_data(number: int) -> str:
     """The data set that the paper's table ``number`` is about; Tables 5, 6, 7, 9 and 10 are about Cityscapes."""
     return COMPARISONS[number].dataset if number in COMPARISONS else "cityscapes"
@@ -153,10 +145,10 @@ def _comparison_cells(number: int) -> list[Cell]:
 
 
 def _paper_classes(label_space: LabelSpace | None) -> dict[str, str]:
-    """Class name -> the paper's column for it, in index order."""
+    """Class name -> the paper's column for it, in index order; "" where its tables do not have the class."""
     if label_space is None:
         return {name: name for name in paper_table(10).columns if name not in ("method", "miou")}
-    return {name: label_space.paper_columns.get(name, name) for name in label_space.classes}
+    return {name: label_space.paper_columns.get(name, "") for name in label_space.classes}
 
 
 def _per_class(classes: dict[str, str]) -> list[tuple[str, str, str, str]]:

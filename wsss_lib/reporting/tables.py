@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from wsss_lib.data.disk import write_whole
-from wsss_lib.reporting.cells import COMPARISONS, OURS, ROW_HEADERS, UNLIKE, Cell, cells, system_name, table_data
+from wsss_lib.reporting.cells import COMPARISONS, DENSE, OURS, ROW_HEADERS, Cell, cells, system_name, table_data
 from wsss_lib.reporting.extra_rows import extra_cells
 from wsss_lib.reporting.measurements import (
     HELD_BACK,
@@ -121,14 +121,12 @@ def class_iou(
 ) -> pd.DataFrame:
     """What Figure 7 draws: the columns ``here``, ``std`` and ``paper`` of Table 10, a row per class in index order.
 
-    Of our network, or of another ``system`` that was scored on val. Where a class of the data is not the paper's class
-    but only the nearest to it (``cells.UNLIKE``), there is no number of the paper.
+    Of our network, or of another ``system`` that was scored on val.
     """
     scores = checked(scores)
     rows = [cell for cell in cells(10, role, label_space) if cell.key.metric == "iou"]
     found = [measure(scores, replace(cell.key, system=system)) for cell in rows]
-    unlike = UNLIKE.get(label_space.name, ())
-    paper = [math.nan if cell.key.target in unlike else cell.paper for cell in rows]
+    paper = [cell.paper for cell in rows]
     return pd.DataFrame({"here": [each.mean for each in found], "std": [each.std for each in found], "paper": paper})
 
 
@@ -177,6 +175,8 @@ def _notes(number: int, role: str, player: str, wanted: list[Cell], measured: li
         notes.append("The paper prints this table for Cityscapes; its means are over 19 classes.")
     if number in (5, 6, 7):
         notes.append("Ours is scored on the training pictures; the paper does not say on which.")
+    if any(cell.key.target and cell.column != DENSE and math.isnan(cell.paper) for cell in wanted):
+        notes.append("Classes without a number of the paper are no class of its own.")
     counts = sorted(
         {len(m.by_seed) for c, m in zip(wanted, measured, strict=True) if len(m.by_seed) and c.key.stage != "reference"}
     )
