@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from wsss_lib.baselines.lcem import LcemConfig, em_loss, estimate_labels, lcem, on_label_grid, seed_loss
+from wsss_lib.baselines.lcem import LcemConfig, em_loss, estimate_labels, lcem, on_label_grid
 from wsss_lib.baselines.skeleton import read_cues, unknown_like
 from wsss_lib.training.loop import TrainingConfig
 from wsss_lib.vocabulary import IGNORE, SettingsError
@@ -57,16 +57,9 @@ def test_a_batch_is_estimated_as_its_pictures_one_by_one():
         assert torch.equal(together[one], estimate_labels(logits[one], heat[one], tags[one], LcemConfig(), 0))
 
 
-def test_the_seed_loss_by_hand():
-    """Picture 1 has seeds with q = 0.5 and 0.25: (0.693 + 1.386) / 2 = 1.040; picture 2 has none: mean 0.520."""
-    first = pixels([0.5, 0.5], [0.75, 0.25], [0.9, 0.1]).log()
-    seeds = torch.tensor([[[0, 1, IGNORE]], [[IGNORE, IGNORE, IGNORE]]])
-    assert seed_loss(torch.cat([first, first]), seeds).item() == pytest.approx(0.5199, abs=1e-3)
-
-
 def test_a_seed_that_the_network_excludes_costs_a_finite_price():
     """log of the floor: -log(1e-4 / 1.0002) = 9.21."""
-    loss = seed_loss(pixels([-1000.0, 1000.0]), torch.tensor([[[0]]]))
+    loss = em_loss(pixels([-1000.0, 1000.0]), torch.tensor([[[0]]]), torch.tensor([[[IGNORE]]]), 1.0)
     assert loss.item() == pytest.approx(9.21, abs=0.01)
 
 

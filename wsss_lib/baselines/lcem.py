@@ -23,13 +23,11 @@ import torch.nn.functional as functional
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from wsss_lib.baselines.seed_losses import floored_softmax, seed_loss
 from wsss_lib.baselines.skeleton import Cues, Material, Outcome, Run, train_on_cues
 from wsss_lib.segmentation.networks import upsample
 from wsss_lib.segmentation.training import SegmentationConfig
 from wsss_lib.vocabulary import IGNORE, SettingsError
-
-FLOOR = 1e-4
-"""SEC adds it to every probability before the logarithm (specification 6.2)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,18 +85,6 @@ def estimate_labels(
     return best.masked_fill(~tags.any(1)[:, None, None], IGNORE)
 
 
-def seed_loss(logits: Float[Tensor, "batch class rows columns"], seeds: Int[Tensor, "batch rows columns"]) -> Tensor:
-    """SEC's: mean over a picture's seeds of -log q_u(c), then the mean over the batch; a picture without seeds adds 0.
-
-    q = (softmax + 1e-4) / sum of the same, so that no seed costs more than 9.3.
-    """
-    q = logits.softmax(1) + FLOOR
-    log_q = (q / q.sum(1, keepdim=True)).log()
-    each = functional.nll_loss(log_q, seeds, ignore_index=IGNORE, reduction="none")
-    known = (seeds != IGNORE).sum((1, 2))
-    return (each.sum((1, 2)) / known.clamp(min=1)).mean()
-
-
 def em_loss(
     logits: Float[Tensor, "batch class rows columns"],
     seeds: Int[Tensor, "batch rows columns"],
@@ -107,7 +93,7 @@ def em_loss(
 ) -> Tensor:
     """M step: mean cross entropy with the estimated labels plus the seed loss."""
     total = functional.cross_entropy(logits, estimate, ignore_index=IGNORE, reduction="sum")
-    return total / (estimate != IGNORE).sum().clamp(min=1) + seed_weight * seed_loss(logits, seeds)
+    return total / (estimate != IGNORE).sum().clamp(min=1) + seed_weight * seed_loss(floored_softmax(logits), seeds)
 
 
 def on_label_grid(
@@ -124,7 +110,7 @@ CueLoss = Callable[[Tensor, Cues], Tensor]
 def _clue_loss(settings: SegmentationConfig) -> CueLoss:
     def loss(logits: Tensor, cues: Cues) -> Tensor:
         logits = on_label_grid(logits, cues, settings.label_stride)
-        return seed_loss(logits, cues.seeds_on(logits))
+        return seed_loss(floored_softmax(logits), cues.seeds_on(logits))
 
     return loss
 

@@ -1,6 +1,6 @@
-"""What SEC and DSRG share: seeds that are imitated, and a field that smooths what the network says (spec. 6.2, 6.10).
+"""Seeds that are imitated (SEC, DSRG, LCEM), and a field that smooths what a network says (SEC, DSRG; spec. 6.2, 6.10).
 
-Both publications work on the 41 x 41 cells of a 321 x 321 picture at stride 8, and so do the constants of their field.
+SEC and DSRG work on the 41 x 41 cells of a 321 x 321 picture at stride 8, and so do the constants of their field.
 Choices for other grids: logits on a finer grid than ``grid_stride`` pixels per cell are brought to it before any loss
 is taken (the exact field needs the square of the number of cells), and the standard deviations of the field, kept here
 in pixels of the network's input, are divided by the pixels per cell of the grid at hand. At stride 16 the field reaches
