@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from wsss_lib.data.label_spaces import CAMVID
+from wsss_lib.data.label_spaces import CAMVID, VOC
 from wsss_lib.reporting import tables
+from wsss_lib.reporting.cells import cells
 from wsss_lib.reporting.claims import verdict
 from wsss_lib.reporting.measurements import HELD_BACK, NOT_RUN
 from wsss_lib.reporting.paper import TABLE_NUMBERS, paper_value
@@ -214,15 +215,18 @@ def test_paper_has_no_number_for_a_class_that_is_another_one(rows: Rows) -> None
     assert iou.index[iou["paper"].isna()].tolist() == ["SignSymbol", "Bicyclist"]
     assert iou.loc["Car"].tolist()[0] == 50.0
     assert iou.loc["Car", "paper"] == 63.4
-    scores, note = (
-        rows([50.0], target="Bicyclist", **runs),
-        "Classes without a number of the paper are no class of its own",
-    )
+    scores = rows([50.0], target="Bicyclist", **runs)
     table = make_table(10, scores, {"camvid": CAMVID})
     assert row_of(table, "Bicyclist")["IoU, here"] == 50.0
     assert math.isnan(row_of(table, "Bicyclist")["IoU, paper"])
-    assert note in table.note
+    assert "Classes without a number of the paper are no class of its own" in table.note
     assert not verdict(scores, {"camvid": CAMVID})["claim"].str.contains("Bicyclist").any()
+
+
+def test_a_class_of_voc_is_none_of_cityscapes_by_its_name() -> None:
+    by_class = [cell for cell in cells(10, "voc", VOC) if cell.key.target]
+    assert "car" in [cell.key.target for cell in by_class]
+    assert all(math.isnan(cell.paper) for cell in by_class)
 
 
 def test_every_class_of_the_paper_has_its_number(no_scores: pd.DataFrame) -> None:
