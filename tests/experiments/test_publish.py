@@ -190,6 +190,14 @@ def test_a_row_whose_name_has_a_comma_is_quoted(tmp_path):
     assert filled(f"{mark}1<!-- end -->", tmp_path) == f"{mark}7.8<!-- end -->"
 
 
+@pytest.mark.parametrize(
+    ("kept", "shown"), [("42.24", "42.2"), ("-14.16", "-14.2"), ("741", "741"), ("0.7 ± 0.1", "0.7 ± 0.1")]
+)
+def test_a_number_in_a_sentence_has_one_decimal(tmp_path, kept, shown):
+    (tmp_path / "t.csv").write_text(f"method,val\nours,{kept}\n")
+    assert filled("<!-- t.csv: ours, val -->1<!-- end -->", tmp_path) == f"<!-- t.csv: ours, val -->{shown}<!-- end -->"
+
+
 def test_a_number_in_a_sentence_is_the_published_one(tmp_path):
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "table01.csv").write_text('method,"class mIoU, here"\nPSA,7.8\nSEC,10.1\n')

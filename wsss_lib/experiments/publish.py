@@ -27,6 +27,7 @@ from wsss_lib.experiments.places import REPOSITORY, Places
 from wsss_lib.experiments.profiles import load_profile
 from wsss_lib.experiments.provenance import uncommitted
 from wsss_lib.experiments.store import Artefact, Store
+from wsss_lib.reporting.rendering import one_decimal
 from wsss_lib.vocabulary import DataError
 
 TABLES = ("*.csv", "*.md", "*.tex", "*.txt")
@@ -97,7 +98,7 @@ def filled(text: str, figures: Path) -> str:
 
 
 def _number(source: Path, row: str, column: str | None) -> str:
-    """A number of a published file as a sentence shows it; ``DataError`` if there is none of that name."""
+    """A number of a published file as a sentence shows it, with one decimal at most; ``DataError`` if there is none."""
     if source.suffix == ".json":
         costs = load_json(source)["notebooks"].values()
         if row != "minutes":
@@ -107,7 +108,8 @@ def _number(source: Path, row: str, column: str | None) -> str:
     found = table.loc[table.iloc[:, 0] == row]
     if len(found) != 1 or column not in table.columns:
         raise DataError(f"{source} has no single number in row {row!r}, column {column!r}; mend the mark")
-    return str(found.iloc[0][column])
+    value = str(found.iloc[0][column])
+    return one_decimal(float(value)) if re.fullmatch(r"-?\d+\.\d{2,}", value) else value
 
 
 def _statuses(places: Places) -> dict[str, Status]:
