@@ -177,9 +177,18 @@ def test_processes_divide_the_cores_unless_the_user_has_said_how(monkeypatch):
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
         if given:
             monkeypatch.setenv("OMP_NUM_THREADS", given)
-        with at_once._threads_each(4):
+        with at_once._environment_of_workers(4):
             assert os.environ["OMP_NUM_THREADS"] == expected
         assert os.environ.get("OMP_NUM_THREADS") == given
+
+
+def test_workers_keep_the_memory_that_they_free(monkeypatch):
+    """glibc reads it when a process starts: it has to stand in the environment that workers get, and only there."""
+    monkeypatch.delenv("MALLOC_MMAP_MAX_", raising=False)
+    ask = [sys.executable, "-c", "import os; print(os.environ.get('MALLOC_MMAP_MAX_'))"]
+    with at_once._environment_of_workers(2):
+        assert subprocess.check_output(ask, text=True) == "0\n"
+    assert subprocess.check_output(ask, text=True) == "None\n"
 
 
 def test_bad_arguments_are_refused_before_anything_starts(open_tiny, tmp_path):

@@ -19,7 +19,7 @@ from threading import Thread
 import torch
 
 from wsss_lib.experiments.experiment import Experiment
-from wsss_lib.experiments.kernel import physical_cores
+from wsss_lib.experiments.kernel import KEEP_MEMORY, physical_cores
 from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.places import Places
@@ -89,7 +89,7 @@ def _made(
 ) -> list[str]:
     """Do all tasks in their order; the sentences of those that failed. No process outlives this."""
     others, size = set(active_children()), min(processes, max(1, len(tasks)))
-    with _threads_each(processes):
+    with _environment_of_workers(processes):
         executor = ProcessPoolExecutor(size, get_context("spawn"), initializer=_open, initargs=opened)
         try:
             futures = [executor.submit(_do, task) for task in tasks]
@@ -119,15 +119,17 @@ def _told(finished: Iterable[Future[str]], total: int, report: Say) -> Iterator[
 
 
 @contextmanager
-def _threads_each(processes: int) -> Iterator[None]:
-    """Inside, a process that is started takes its share of the cores, unless the user has said how many."""
-    given = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = given or str(max(1, physical_cores() // processes))
+def _environment_of_workers(processes: int) -> Iterator[None]:
+    """Inside, a process that is started takes its share of the cores and keeps the memory that it frees, unless the
+    user has said otherwise."""
+    ours = {"OMP_NUM_THREADS": str(max(1, physical_cores() // processes)), **KEEP_MEMORY}
+    added = {name: value for name, value in ours.items() if not os.environ.get(name)}
+    os.environ.update(added)
     try:
         yield
     finally:
-        if given is None:
-            del os.environ["OMP_NUM_THREADS"]
+        for name in added:
+            del os.environ[name]
 
 
 _open_here: list[tuple[Experiment, str]] = []
