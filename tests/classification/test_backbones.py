@@ -194,6 +194,17 @@ def test_dilated_depthwise_learning_is_the_same_sum(size, dilation):
     torch.testing.assert_close(learnt, exact)
 
 
+@pytest.mark.parametrize("size", [(12, 15), (13, 16), (12, 16)])
+def test_dilated_depthwise_keeps_channels_last(size):
+    """Values and gradients: in another layout every layer behind it took up to twenty times as long."""
+    layer = DepthwiseConv2d(8, 8, 3, padding=2, dilation=2, groups=8, bias=False).to(memory_format=torch.channels_last)
+    x = torch.randn(2, 8, *size).to(memory_format=torch.channels_last).requires_grad_()
+    values = layer(x)
+    (gradient,) = torch.autograd.grad(values, x, torch.randn_like(values))
+    for each in (values, gradient):
+        assert each.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_every_depthwise_convolution_of_mobilenet_is_one_of_ours():
     layers = [each for each in outline("mobilenet_v2").modules() if isinstance(each, nn.Conv2d) and each.groups > 1]
     assert len(layers) == 17
