@@ -1,5 +1,8 @@
 """FCN-8s: the published size and kernels, scores fused where they belong, the published crops as a witness."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -147,6 +150,27 @@ def test_deconvolutions_are_exact_in_mixed_precision():
 
 
 # ------------------------------------------------------------------------------------------------------------- fusing
+
+
+_ONE_STEP_OF_VGG16 = """
+import torch
+from wsss_lib.segmentation.networks import build_network
+from wsss_lib.training.compute import choose_compute
+compute = choose_compute("cpu", "bfloat16")
+torch.set_num_threads(2)
+network = compute.place(build_network("fcn8s", 11)).train()
+for _ in range(3):
+    with compute.autocast():
+        loss = network(compute.tensor(torch.rand(1, 3, 33, 33))).square().mean()
+    loss.backward()
+print(torch.isfinite(network.head[0].weight.grad).all().item())
+"""
+
+
+def test_fcn8s_learns_in_mixed_precision_with_two_threads():
+    """In bfloat16 its scores would be learnt beyond their memory: a process of its own, because it would die."""
+    done = subprocess.run([sys.executable, "-c", _ONE_STEP_OF_VGG16], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 def test_scores_are_added_where_they_belong_by_hand():

@@ -131,7 +131,11 @@ class FCN(SegmentationNetwork):
         *early, last = self.backbone.maps(images, [*layers, len(self.backbone.trunk) - 1])
         scaled = [skip.scale * features for skip, features in zip(self.skips, reversed(early), strict=True)]
         features = [self.backbone.neck(last), *scaled]
-        logits = fuse([score(each) for score, each in zip(self.scores, features, strict=True)], self.grids)
+        # In bfloat16 and with two threads, PyTorch 2.15 writes the gradient of fc7's 4096 channels to fewer than 16
+        # classes beyond its memory on a processor: the program dies, or worse.
+        with torch.autocast(images.device.type, enabled=False):
+            scores = [score(each.float()) for score, each in zip(self.scores, features, strict=True)]
+        logits = fuse(scores, self.grids)
         if self.grids[-1].first == 0:
             return logits
         return deconvolve(logits, self.grids[-1], PIXELS, (images.shape[-2], images.shape[-1]))
