@@ -13,10 +13,10 @@ from wsss_lib.classification.backbones import (
     BACKBONES,
     IMAGENET_MEAN,
     IMAGENET_STD,
-    DepthwiseConv2d,
     build_backbone,
     read_weights,
 )
+from wsss_lib.classification.depthwise import DepthwiseConv2d
 from wsss_lib.vocabulary import DataError, SettingsError
 
 VGG16_CONVOLUTIONS = 14_714_688
@@ -158,51 +158,6 @@ def test_dilated_networks_compute_what_torchvision_computes_and_the_cells_betwee
     torch.testing.assert_close(
         ours(images)[..., ::2, ::2], expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())
     )
-
-
-def test_depthwise_weights_learn_the_same_in_mixed_precision():
-    """Autocast with channels-last layout, where PyTorch's own gradient of a dilated depthwise convolution is wrong."""
-    torch.manual_seed(0)
-    layer = DepthwiseConv2d(64, 64, 3, padding=2, dilation=2, groups=64, bias=False)
-    layer = layer.to(memory_format=torch.channels_last)
-    x, slope = (torch.randn(2, 64, 12, 15).to(memory_format=torch.channels_last) for _ in range(2))
-    gradients = []
-    for mixed in (False, True):
-        layer.zero_grad()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
-            values = layer(x.bfloat16() if mixed else x)
-        assert values.dtype == (torch.bfloat16 if mixed else torch.float32)
-        values.backward(slope.to(values.dtype))
-        assert layer.weight.grad is not None
-        gradients.append(layer.weight.grad.clone())
-    exact, found = gradients
-    assert (found - exact).norm() < 0.02 * exact.norm()
-
-
-@pytest.mark.parametrize("size", [(12, 15), (7, 4), (3, 1)])
-@pytest.mark.parametrize("dilation", [1, 2, 3])
-def test_dilated_depthwise_learning_is_the_same_sum(size, dilation):
-    """Computed on sub-grids while it learns, by PyTorch itself while it looks: values and gradients agree."""
-    torch.manual_seed(0)
-    layer = DepthwiseConv2d(4, 4, 3, padding=dilation, dilation=dilation, groups=4, bias=True)
-    x, slope = torch.randn(2, 4, *size, requires_grad=True), torch.randn(2, 4, *size)
-    with torch.no_grad():
-        torch.testing.assert_close(layer(x), nn.Conv2d.forward(layer, x))
-    learnt = torch.autograd.grad(layer(x), [x, layer.weight, layer.bias], slope)
-    exact = torch.autograd.grad(nn.Conv2d.forward(layer, x), [x, layer.weight, layer.bias], slope)
-    torch.testing.assert_close(layer(x), nn.Conv2d.forward(layer, x))
-    torch.testing.assert_close(learnt, exact)
-
-
-@pytest.mark.parametrize("size", [(12, 15), (13, 16), (12, 16)])
-def test_dilated_depthwise_keeps_channels_last(size):
-    """Values and gradients: in another layout every layer behind it took up to twenty times as long."""
-    layer = DepthwiseConv2d(8, 8, 3, padding=2, dilation=2, groups=8, bias=False).to(memory_format=torch.channels_last)
-    x = torch.randn(2, 8, *size).to(memory_format=torch.channels_last).requires_grad_()
-    values = layer(x)
-    (gradient,) = torch.autograd.grad(values, x, torch.randn_like(values))
-    for each in (values, gradient):
-        assert each.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_every_depthwise_convolution_of_mobilenet_is_one_of_ours():

@@ -53,7 +53,7 @@ def test_full_disk_in_one_sentence(tmp_path: Path):
 
 
 def test_full_disk_told_without_an_error_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(files, "_is_full", lambda _: True)
+    monkeypatch.setattr(files, "free_space", lambda _: 0)
     with pytest.raises(NoSpaceError, match="no space is left"), writing(tmp_path):
         raise RuntimeError("write failed")
 
@@ -66,7 +66,7 @@ def test_full_disk_told_in_words_when_there_is_space_again(tmp_path: Path):
 
 def test_read_only_folder_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """To free space would not help."""
-    monkeypatch.setattr(files, "_is_full", lambda _: True)
+    monkeypatch.setattr(files, "free_space", lambda _: 0)
     with pytest.raises(SettingsError, match="cannot be written to"), writing(tmp_path):
         raise OSError(errno.EROFS, "Read-only file system", str(tmp_path / "x"))
 

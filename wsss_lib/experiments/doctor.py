@@ -3,7 +3,6 @@
 import importlib
 import os
 import platform
-import shutil
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import psutil
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from wsss_lib.experiments.files import free_space
 from wsss_lib.experiments.places import REPOSITORY, Places
 
 _LEAST_MEMORY_GB = 4.0  # the toy profile's promise
@@ -105,8 +105,7 @@ def _gpu() -> str:
 
 
 def _disk(build: Path) -> Finding:
-    nearest = next(parent for parent in (build, *build.parents) if parent.exists())
-    free = shutil.disk_usage(nearest).free / 1e9
+    free = free_space(build) / 1e9
     needed = f"{_LEAST_DISK_GB:.0f} GB"
     return Finding(name="disk", found=f"{free:.1f} GB free", needed=needed, fine=free >= _LEAST_DISK_GB)
 

@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-import psutil
 import torch
 
 from wsss_lib.classification.classifier import build_classifier, train_classifier
@@ -21,6 +20,7 @@ from wsss_lib.clustering.network import RegionNetwork
 from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFeatures, blocks, describe
 from wsss_lib.clustering.rounds import cluster
 from wsss_lib.experiments.pipeline import Stages
+from wsss_lib.experiments.provenance import peak_memory_mb
 from wsss_lib.experiments.segmentation import (
     OURS,
     PAPER_NETWORK,
@@ -287,9 +287,7 @@ def _forget_peak(compute: Compute) -> None:
 def _peak(compute: Compute) -> int:
     if compute.device.type == "cuda":
         return torch.cuda.max_memory_allocated(compute.device)
-    status = Path("/proc/self/status")
-    marks = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")] if status.exists() else []
-    return int(marks[0].split()[1]) * 1024 if marks else psutil.Process().memory_info().rss
+    return round(1e6 * peak_memory_mb())
 
 
 def _estimate(

@@ -48,7 +48,7 @@ def writing(folder: Path) -> Iterator[None]:
             raise SettingsError(
                 f"{folder} cannot be a folder because a file is in its way; pass another {_OPTION}"
             ) from error
-        if code in _FULL or any(words in str(error) for words in _FULL_IN_WORDS) or _is_full(folder):
+        if code in _FULL or any(words in str(error) for words in _FULL_IN_WORDS) or free_space(folder) < _LEAST_SPACE:
             raise NoSpaceError(
                 f"no space is left on the disk of {folder}; free some or pass {_OPTION} with a folder on another disk,"
                 " then run the same command again: what is finished is kept"
@@ -134,7 +134,7 @@ def _is_inside(error: Exception, folder: Path) -> bool:
     return isinstance(named, str) and (Path(named).is_relative_to(folder) or folder.is_relative_to(named))
 
 
-def _is_full(folder: Path) -> bool:
-    """Whether next to nothing is free on the disk that holds ``folder`` or would hold it."""
+def free_space(folder: Path) -> int:
+    """Bytes that are free on the disk that holds ``folder`` or would hold it."""
     nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    return shutil.disk_usage(nearest).free < _LEAST_SPACE
+    return shutil.disk_usage(nearest).free

@@ -18,6 +18,7 @@ import torch
 from wsss_lib.data.disk import write_whole
 from wsss_lib.experiments.estimates import GIGA, Estimate, estimates
 from wsss_lib.experiments.experiment import Experiment
+from wsss_lib.experiments.files import free_space
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Profile, load_profile
@@ -81,8 +82,7 @@ def write_plan(found: list[Estimate], compute: Compute, folder: Path) -> None:
 def summary(found: list[Estimate], places: Places) -> str:
     """Hours and disk in all, most memory, and whether the disk has room."""
     disk = sum(each.disk for each in found)
-    folder = next(parent for parent in (places.build, *places.build.parents) if parent.exists())
-    free = shutil.disk_usage(folder).free
+    free = free_space(places.build)
     room = "enough" if disk < 0.9 * free else "too little: pass --build with a folder on another disk"
     return (
         f"in all {sum(each.hours for each in found):.1f} h, {disk / GIGA:.1f} GB on the disk ({free / GIGA:.0f} GB"
