@@ -2,8 +2,8 @@
 
 Every segmentation network, ours and those of the compared systems, sees every CamVid picture twelve times and every
 MSRC-21 picture twice as often: there they learn at DeepLab's published rates, which are ten times lower (at CamVid's,
-SEC ended far below the class maps that it starts from), and after twelve times every loss against a system's own
-labels was still falling (``figures/README.md``).
+SEC ended far below the class maps that it starts from), and after twelve times losses against a system's own
+labels were still falling (``figures/README.md``).
 """
 
 from dataclasses import replace
