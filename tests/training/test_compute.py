@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from wsss_lib.training.compute import Compute, choose_compute
+from wsss_lib.training.compute import Compute, choose_compute, without_autocast
 from wsss_lib.vocabulary import SettingsError
 
 FLOAT32 = choose_compute("cpu", "float32")
@@ -45,6 +45,14 @@ def test_products_inside_the_block_have_the_precision(compute, expected):
         assert layer(torch.ones(1, 4)).dtype == expected
     assert layer(torch.ones(1, 4)).dtype == torch.float32
     assert layer.weight.dtype == torch.float32
+
+
+def test_without_autocast_products_keep_the_precision_of_their_tensors():
+    layer, values = nn.Linear(4, 2), torch.ones(1, 4)
+    with BFLOAT16.autocast():
+        with without_autocast(values):
+            assert layer(values).dtype == torch.float32
+        assert layer(values).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("compute", [FLOAT32, BFLOAT16])

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from wsss_lib.baselines.skeleton import Cues
 from wsss_lib.segmentation.crf import CrfConfig, small_crf
+from wsss_lib.training.compute import without_autocast
 from wsss_lib.vocabulary import SettingsError
 
 FLOOR = 1e-4
@@ -96,7 +97,7 @@ def smoothed(
     """
     scaled = replace(crf, bilateral_xy=crf.bilateral_xy / cell, gaussian_xy=crf.gaussian_xy / cell)
     pairs = zip(unary.float().split(1), images.float().split(1), strict=True)
-    with torch.autocast(unary.device.type, enabled=False):
+    with without_autocast(unary):
         q = torch.cat([small_crf(each, image, scaled) for each, image in pairs]).clamp(min=FLOOR)
     return q / q.sum(1, keepdim=True)
 

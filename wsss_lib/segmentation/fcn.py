@@ -17,11 +17,10 @@ Choices, where the published network (``shelhamer/fcn.berkeleyvision.org:voc-fcn
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as functional
@@ -30,6 +29,7 @@ from torch import Tensor, nn
 
 from wsss_lib.classification.backbones import Backbone, build_backbone, load_weights, vgg16_trunk
 from wsss_lib.segmentation.base import SegmentationNetwork
+from wsss_lib.training.compute import without_autocast
 from wsss_lib.vocabulary import SettingsError
 
 
@@ -77,16 +77,11 @@ def deconvolve(
     padded = functional.pad(scores.float(), (before, right, before, below), mode="replicate")
     kernel = bilinear_kernel(factor, meeting=start.is_integer(), like=padded)
     top = left = round((len(kernel) - 1) / 2 + factor * before - start)
-    with _unrounded(padded):  # fixed weights gain nothing from bfloat16
+    with without_autocast(padded):  # fixed weights gain nothing from bfloat16
         full = functional.conv_transpose2d(
             padded, kernel.expand(scores.shape[1], 1, -1, -1), stride=factor, groups=scores.shape[1]
         )
     return full[..., top : top + size[0], left : left + size[1]]
-
-
-def _unrounded(tensor: Tensor) -> AbstractContextManager[Any]:
-    """Inside, products are computed in the precision of their tensors, whatever autocast says of this one's device."""
-    return torch.autocast("cuda" if tensor.is_cuda else "cpu", enabled=False)
 
 
 def fuse(
@@ -139,7 +134,7 @@ class FCN(SegmentationNetwork):
         features = [self.backbone.neck(last), *scaled]
         # In bfloat16 and with two threads, PyTorch 2.15 writes the gradient of fc7's 4096 channels to fewer than 16
         # classes beyond its memory on a processor: the program dies, or worse.
-        with _unrounded(images):
+        with without_autocast(images):
             scores = [score(each.float()) for score, each in zip(self.scores, features, strict=True)]
         logits = fuse(scores, self.grids)
         if self.grids[-1].first == 0:

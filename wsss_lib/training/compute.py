@@ -80,6 +80,11 @@ def choose_compute(device: str = "auto", precision: str = "auto", together: Toge
     return Compute(device=place, precision=getattr(torch, precision), together=together)
 
 
+def without_autocast(tensor: Tensor) -> AbstractContextManager[Any]:
+    """Inside, products are computed in the precision of their tensors, whatever autocast says of this one's device."""
+    return torch.autocast("cuda" if tensor.is_cuda else "cpu", enabled=False)
+
+
 def _has_bfloat16_units(kind: str) -> bool:
     if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
