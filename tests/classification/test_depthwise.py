@@ -27,12 +27,13 @@ def test_depthwise_weights_learn_the_same_in_mixed_precision():
 
 
 @pytest.mark.parametrize("size", [(12, 15), (7, 4), (3, 1)])
-@pytest.mark.parametrize("dilation", [1, 2, 3])
-def test_dilated_depthwise_learning_is_the_same_sum(size, dilation):
-    """Computed on sub-grids while it learns, by PyTorch itself while it looks: values and gradients agree."""
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2)])
+def test_depthwise_learning_is_the_same_sum(size, stride, dilation):
+    """Turned kernel and sub-grids while it learns, PyTorch itself while it looks: values and gradients agree."""
     torch.manual_seed(0)
-    layer = DepthwiseConv2d(4, 4, 3, padding=dilation, dilation=dilation, groups=4, bias=True)
-    x, slope = torch.randn(2, 4, *size, requires_grad=True), torch.randn(2, 4, *size)
+    layer = DepthwiseConv2d(4, 4, 3, stride=stride, padding=dilation, dilation=dilation, groups=4, bias=True)
+    x = torch.randn(2, 4, *size, requires_grad=True)
+    slope = torch.randn_like(layer(x))
     with torch.no_grad():
         torch.testing.assert_close(layer(x), nn.Conv2d.forward(layer, x))
     learnt = torch.autograd.grad(layer(x), [x, layer.weight, layer.bias], slope)

@@ -28,8 +28,8 @@ class DepthwiseConv2d(nn.Conv2d):
 class _LearnInFloat32(torch.autograd.Function):
     """A depthwise convolution that looks in its input's precision (autocast's, inside of it) and learns in float32.
 
-    The gradient of one dilated by d that keeps the size of its map is that of d * d undilated ones, each of every d-th
-    row and column: the same sum.
+    Where a map keeps its size, what its input gets back is a convolution with the turned kernel, and looks as fast. The
+    gradient of a kernel dilated by d is that of d * d undilated ones, each of every d-th row and column: the same sum.
     """
 
     @staticmethod
@@ -42,37 +42,29 @@ class _LearnInFloat32(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]  # documented so
         x, weight = ctx.saved_tensors
-        size, (stride, padding, dilation) = x.shape, ctx.geometry
-        apart = dilation[0] if stride == (1, 1) and padding == dilation == (dilation[0],) * 2 else 1
-        if apart > 1:
-            x, gradient = _subgrids(x, apart), _subgrids(gradient, apart)
-            padding = dilation = (1, 1)
-        of_x, of_weight, _ = torch.ops.aten.convolution_backward(
+        of_x, (stride, padding, dilation) = None, ctx.geometry
+        apart = dilation[0]
+        if stride == (1, 1) and padding == dilation == (apart, apart) and weight.shape[2:] == (3, 3):
+            turned = weight.flip(2, 3).to(gradient.dtype)
+            of_x = functional.conv2d(gradient, turned, None, *ctx.geometry, groups=len(weight))
+            if apart > 1:
+                x, gradient = _subgrids(x, apart), _subgrids(gradient, apart)
+                padding = dilation = (1, 1)
+        of_input, of_weight, _ = torch.ops.aten.convolution_backward(
             *(tensor.to(weight.dtype) for tensor in (gradient, x, weight)),
             *(None, stride, padding, dilation, False, (0, 0), len(weight)),
-            (True, True, False),  # the bias is not part of it
+            (of_x is None, True, False),  # the bias is not part of it
         )
-        of_x = of_x.to(x.dtype)
-        if apart > 1:
-            of_x = _together(of_x, apart, size)
-        return of_x, of_weight, None
+        return of_input.to(x.dtype) if of_x is None else of_x, of_weight, None
 
 
 def _subgrids(x: Float[Tensor, "batch c h w"], step: int) -> Float[Tensor, "n c rows columns"]:
     """Every ``step``-th row and column as a map of its own, from each start (``n`` is step * step * batch).
 
-    Channels stay last in memory, here and on the way back: a map in another layout makes every layer after it slow.
+    Channels stay last in memory.
     """
     batch, channels, height, width = x.shape
     rows, columns = -(-height // step), -(-width // step)
     padded = functional.pad(x.permute(0, 2, 3, 1), (0, 0, 0, step * columns - width, 0, step * rows - height))
     grids = padded.view(batch, rows, step, columns, step, channels).permute(2, 4, 0, 1, 3, 5)
     return grids.reshape(-1, rows, columns, channels).permute(0, 3, 1, 2)
-
-
-def _together(grids: Float[Tensor, "n c rows columns"], step: int, size: torch.Size) -> Float[Tensor, "batch c h w"]:
-    """The map of that size whose :func:`_subgrids` these are."""
-    (batch, channels, height, width), (_, _, rows, columns) = size, grids.shape
-    x = grids.permute(0, 2, 3, 1).view(step, step, batch, rows, columns, channels).permute(2, 3, 0, 4, 1, 5)
-    x = x.reshape(batch, step * rows, step * columns, channels)[:, :height, :width]
-    return x.contiguous().permute(0, 3, 1, 2)
