@@ -14,7 +14,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
     In bfloat16 and channels-last layout PyTorch 2.15 returns a wrong gradient for the weights of a dilated one on a
     processor (the relative error is 1.4, sometimes with values of 1e23), and a right one 2 to 20 times slower than in
-    float32 for the others: its gradient is computed in float32, whatever autocast says. And a dilated one has no fast
+    float32 for the others: that gradient is computed in float32, whatever autocast says. And a dilated one has no fast
     gradient in float32 either (20 times slower than an undilated one, measured): see :class:`_LearnInFloat32`.
     """
 
@@ -26,10 +26,11 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 class _LearnInFloat32(torch.autograd.Function):
-    """A depthwise convolution that looks in its input's precision (autocast's, inside of it) and learns in float32.
+    """A depthwise convolution in its input's precision (autocast's, inside of it) whose weights learn in float32.
 
-    Where a map keeps its size, what its input gets back is a convolution with the turned kernel, and looks as fast. The
-    gradient of a kernel dilated by d is that of d * d undilated ones, each of every d-th row and column: the same sum.
+    Where a map keeps its size, its own gradient is a convolution with the turned kernel, in the precision and at the
+    speed of looking; elsewhere it is computed in float32, too. The gradient of a kernel dilated by d is that of d * d
+    undilated ones, each of every d-th row and column: the same sum.
     """
 
     @staticmethod
@@ -61,7 +62,7 @@ class _LearnInFloat32(torch.autograd.Function):
 def _subgrids(x: Float[Tensor, "batch c h w"], step: int) -> Float[Tensor, "n c rows columns"]:
     """Every ``step``-th row and column as a map of its own, from each start (``n`` is step * step * batch).
 
-    Channels stay last in memory.
+    Channels stay last in memory: another layout is slow.
     """
     batch, channels, height, width = x.shape
     rows, columns = -(-height // step), -(-width // step)
