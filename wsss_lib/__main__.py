@@ -40,7 +40,8 @@ class Where:
     """Which sizes, and where things are."""
 
     profile: str = "toy"
-    """Sizes and data: smoke, toy, camvid, paper, or paper-dry, its rehearsal; camvid-plus, ... go beyond the paper."""
+    """Sizes and data: smoke, toy, camvid, paper, or paper-dry, its rehearsal; camvid-plus, ... go beyond the paper,
+    camvid-seeds repeats every training."""
     data: AnyPath | None = None
     """Folder with the data sets; the toy profile draws its own."""
     weights: AnyPath | None = None

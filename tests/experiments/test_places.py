@@ -40,6 +40,13 @@ def test_beyond_the_paper_shares_all_but_what_readers_see(tmp_path: Path):
     assert plus.notebooks == paper.folder / "notebooks-plus"
 
 
+def test_repeated_trainings_lie_beside_the_profile_that_they_repeat(tmp_path: Path):
+    once, repeated = (Places(profile=name, build=tmp_path) for name in ("camvid", "camvid-seeds"))
+    assert repeated.store == once.store
+    assert repeated.tables == once.folder / "tables-seeds"
+    assert Places(profile="paper-dry", build=tmp_path).folder == tmp_path / "paper-dry"
+
+
 def test_input_folder_that_is_not_there(tmp_path: Path):
     with pytest.raises(DataError, match=r"weights folder .*nowhere is not there; pass --weights"):
         Places(weights=tmp_path / "nowhere")

@@ -40,7 +40,7 @@ def outline(builder, *arguments):
 
 def test_the_profiles_by_name():
     paper = {"smoke", "toy", "camvid", "paper", "paper-dry"}
-    assert set(PROFILES) == paper | {"smoke-plus", "toy-plus", "camvid-plus"}
+    assert set(PROFILES) == paper | {"smoke-plus", "toy-plus", "camvid-plus", "camvid-seeds"}
     assert all(load_profile(name).name == name for name in PROFILES)
 
 
@@ -155,7 +155,7 @@ def test_an_unknown_profile_is_answered_with_the_nearest(name, nearest):
 
 
 def test_a_name_like_no_other_is_answered_with_all():
-    with pytest.raises(SettingsError, match=r"\(known: camvid, camvid-plus, paper, .*, toy-plus\)"):
+    with pytest.raises(SettingsError, match=r"\(known: camvid, camvid-plus, camvid-seeds, paper, .*, toy-plus\)"):
         load_profile("zzz")
 
 
@@ -197,6 +197,20 @@ def test_settings_of_systems_are_of_registered_ones(role: Role):
     assert set(role.systems) <= set(SYSTEMS)
     for config in role.systems.values():
         plain(config)  # a key of the store can be made of it
+
+
+# ---------------------------------------------------------------------------------------------------- repeated training
+
+
+def test_repeated_training_changes_how_often_and_nothing_else():
+    """So that what the profile has trained once is found again."""
+    repeated = load_profile("camvid-seeds")
+    assert list(repeated.roles) == list(CAMVID.roles)
+    for name, role in repeated.roles.items():
+        assert role.segmentation_seeds == role.compared_seeds == (0, 1, 2)
+        once = CAMVID.roles[name]
+        assert once.compared_seeds == (0,)
+        assert replace(role, segmentation_seeds=(0,), compared_seeds=(0,)) == once
 
 
 # ----------------------------------------------------------------------------------------------------- beyond the paper

@@ -7,6 +7,7 @@ import pytest
 
 from wsss_lib.reporting.rendering import (
     aligned_text,
+    joined_spreads,
     latex,
     latex_table,
     markdown_table,
@@ -35,6 +36,15 @@ def test_spread_only_where_there_is_one() -> None:
     assert with_spread(24.18, 0.44) == "24.2 ± 0.4"
     assert with_spread(24.18, math.nan) == "24.2"
     assert with_spread(math.nan, math.nan) == "\N{EN DASH}"
+
+
+def test_a_spread_joins_the_number_that_it_belongs_to() -> None:
+    frame = pd.DataFrame(
+        {"name": ["a", "b"], "n": [2, 1], "val": [24.18, 3.0], "val, std": [0.44, math.nan], "x, y": "z"}
+    )
+    shown = joined_spreads(frame)
+    assert shown.columns.tolist() == ["name", "n", "val", "x, y"]
+    assert shown.to_numpy().tolist() == [["a", 2, "24.2 ± 0.4", "z"], ["b", 1, "3.0", "z"]]
 
 
 def test_latex_escapes() -> None:

@@ -9,15 +9,23 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from wsss_lib.data.disk import write_whole
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.evaluation.confusion import confusion_matrix
 from wsss_lib.evaluation.scores import scores as scores_of
+from wsss_lib.experiments.comparison import (
+    LABELS,
+    ON_TRAIN,
+    ON_VAL,
+    labels_of,
+    miou_over_seeds,
+    sample_std,
+    save_numbers,
+)
 from wsss_lib.experiments.measure import round_scores
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.profiles import TRUTH
 from wsss_lib.experiments.segmentation import OURS, Segmentation, beyond_runs, our_runs
-from wsss_lib.reporting.rendering import NO_NUMBER, markdown_table, one_decimal, signed, with_spread
+from wsss_lib.reporting.rendering import NO_NUMBER, joined_spreads, one_decimal, signed, with_spread
 
 SEEDS_AGREE, HALVES_AGREE = "seeds agree on test, %", "halves agree on train, mIoU"
 PAPER = "the paper's method"
@@ -39,16 +47,13 @@ def parts(stages: Stages, scores: pd.DataFrame) -> pd.DataFrame:
     numbers = pd.DataFrame([_row(stages, scores, system) for system in systems])
     numbers[HALVES_AGREE] = learnt.map(halves)
     repeated = learnt.duplicated()
-    trained, labelled = numbers["network, train"].notna(), numbers["labels, train"].notna()
+    trained, labelled = numbers[ON_TRAIN].notna(), numbers[LABELS].notna()
     numbers = numbers.loc[trained | (labelled & ~repeated)].reset_index(drop=True)
-    shown = pd.DataFrame({"method": numbers["method"]})
-    for column in [name for name in numbers.columns if f"{name}, std" in numbers]:
-        pairs = numbers[[column, f"{column}, std"]].to_numpy()
-        shown[column] = [with_spread(mean, std) for mean, std in pairs]
+    shown = joined_spreads(numbers)
     for column in (SEEDS_AGREE, HALVES_AGREE):
         shown[column] = [one_decimal(value) for value in numbers[column]]
     shown = shown.loc[:, (shown != NO_NUMBER).any()]
-    _write(stages, "beyond", numbers, shown)
+    save_numbers(stages.experiment.places, "beyond", numbers, shown)
     return shown
 
 
@@ -70,11 +75,11 @@ def classes(stages: Stages, scores: pd.DataFrame, split: str = "val") -> pd.Data
         per_seed = per_seed.reindex(list(stages.label_space.classes))
         values = np.vstack([per_seed.to_numpy(), per_seed.mean().to_numpy()])
         numbers[title] = values.mean(1)
-        shown[title] = [with_spread(row.mean(), _std(row)) for row in values]
+        shown[title] = [with_spread(row.mean(), sample_std(row)) for row in values]
     if {PAPER, role.plus} <= set(numbers.columns):
         numbers["gain"] = numbers[role.plus] - numbers[PAPER]
         shown["gain"] = [signed(value) for value in numbers["gain"]]
-    _write(stages, "beyond_classes", numbers, shown)
+    save_numbers(stages.experiment.places, "beyond_classes", numbers, shown)
     return shown
 
 
@@ -116,40 +121,13 @@ def _row(stages: Stages, scores: pd.DataFrame, system: str) -> dict[str, object]
     """Numbers of one method; ``nan`` for what was not measured."""
     network = _of(scores, stages, system, "train")
     row: dict[str, object] = {"method": PAPER if system == OURS else system}
-    row |= _miou("labels, train", _labels(scores, stages, system))
-    row |= _miou("network, train", network) | _miou("network, val", _of(scores, stages, system, "val"))
+    row |= miou_over_seeds(LABELS, labels_of(stages, scores, system))
+    row |= miou_over_seeds(ON_TRAIN, network) | miou_over_seeds(ON_VAL, _of(scores, stages, system, "val"))
     runs = our_runs(stages) if system == OURS else [run for run in beyond_runs(stages) if run.system == system]
     return row | {SEEDS_AGREE: float("nan") if network.empty else agreement(runs)}
-
-
-def _miou(title: str, rows: pd.DataFrame) -> dict[str, float]:
-    values = rows.loc[rows["metric"] == "miou_class", "value"].to_numpy(dtype=float)
-    return {title: values.mean() if len(values) else float("nan"), f"{title}, std": _std(values)}
 
 
 def _of(scores: pd.DataFrame, stages: Stages, system: str, split: str) -> pd.DataFrame:
     """Scores of a network on a split, whether it learnt from tags or is a ceiling."""
     rows = scores.loc[(scores["dataset"] == stages.role.dataset) & (scores["split"] == split)]
     return rows.loc[(rows["system"] == system) & rows["stage"].isin(["segmentation", "ablation", "reference"])]
-
-
-def _labels(scores: pd.DataFrame, stages: Stages, system: str) -> pd.DataFrame:
-    """Scores of the labels that a network learnt from, of the last round; none of the true ones."""
-    variant = Segmentation(stages=stages, system=system).learns_from
-    if variant == TRUTH:
-        return scores.iloc[:0]
-    last = f"round_{stages.role.variants[variant].clustering.rounds}"
-    rows = scores.loc[(scores["dataset"] == stages.role.dataset) & (scores["system"] == OURS)]
-    seeds = list(stages.role.segmentation_seeds)
-    return rows.loc[(rows["stage"] == last) & (rows["variant"] == variant) & rows["seed"].isin(seeds)]
-
-
-def _std(values: np.ndarray) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-
-
-def _write(stages: Stages, name: str, numbers: pd.DataFrame, shown: pd.DataFrame) -> None:
-    folder = stages.experiment.places.tables
-    text = numbers.to_csv(index=False, float_format="%.2f", lineterminator="\n")
-    write_whole(folder / f"{name}.csv", text.encode())
-    write_whole(folder / f"{name}.md", (markdown_table(shown.astype(str), words=1) + "\n").encode())

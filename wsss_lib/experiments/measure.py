@@ -113,11 +113,11 @@ def tag_agreement(stages: Stages) -> pd.DataFrame:
     return frame.assign(mean=frame.mean(axis="columns")).rename_axis("class maps").reset_index()
 
 
-def round_scores(stages: Stages) -> pd.DataFrame:
-    """Labels after every round, of every variant (Tables 6 and 7)."""
+def round_scores(stages: Stages, rounds: Sequence[tuple[str, int, int]] | None = None) -> pd.DataFrame:
+    """Labels after every round, of every variant (Tables 6 and 7), or after those (variant, seed, number) alone."""
     rows = [
         _score(stages, matrix_in(counted_round(stages, *each)), "train", f"round_{each[2]}", *each[:2])
-        for each in all_rounds(stages)
+        for each in (all_rounds(stages) if rounds is None else rounds)
     ]
     return pd.concat(rows, ignore_index=True)
 

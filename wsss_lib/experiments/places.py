@@ -17,6 +17,9 @@ from wsss_lib.vocabulary import DataError, SettingsError
 PLUS = "-plus"
 """How the names of profiles end that go beyond the paper; see :attr:`Places.folder`."""
 
+SEEDS = "-seeds"
+"""How the names of profiles end that repeat every training; see :attr:`Places.folder`."""
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 """The folder that holds ``notebooks/``, ``pyproject.toml`` and ``wsss_lib/``."""
 
@@ -62,14 +65,18 @@ class Places:
     def folder(self) -> Path:
         """Everything this profile makes.
 
-        A profile that goes beyond the paper shares the folder of the one it starts from, and so finds the stages that
-        both have in common; its notebooks, tables and figures lie beside the other's, in folders that end in ``-plus``.
-        Predictions are those of the last run.
+        A profile that goes beyond the paper, or repeats every training, shares the folder of the one it starts from,
+        and so finds the stages that both have in common; its notebooks, tables and figures lie beside the other's, in
+        folders that end as its name does. Predictions are those of the last run.
         """
-        return self.build / self.profile.removesuffix(PLUS)
+        return self.build / self.profile.removesuffix(self._ending)
+
+    @property
+    def _ending(self) -> str:
+        return next((ending for ending in (PLUS, SEEDS) if self.profile.endswith(ending)), "")
 
     def _own(self, name: str) -> Path:
-        return self.folder / (name + PLUS if self.profile.endswith(PLUS) else name)
+        return self.folder / (name + self._ending)
 
     @property
     def log(self) -> Path:

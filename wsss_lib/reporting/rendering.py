@@ -47,6 +47,14 @@ def with_spread(mean: float, std: float) -> str:
     return one_decimal(mean) if math.isnan(std) else f"{mean:.1f} ± {std:.1f}"
 
 
+def joined_spreads(numbers: pd.DataFrame) -> pd.DataFrame:
+    """The frame as text: a column that has a ``"<name>, std"`` takes it in, as :func:`with_spread`."""
+    shown = numbers.drop(columns=[f"{name}, std" for name in numbers.columns], errors="ignore").astype(object)
+    for name in [name for name in shown.columns if f"{name}, std" in numbers]:
+        shown[name] = [with_spread(mean, std) for mean, std in numbers[[name, f"{name}, std"]].to_numpy()]
+    return shown
+
+
 def markdown_table(frame: pd.DataFrame, words: int | None = None) -> str:
     """A pipe table; columns of numbers are aligned right: all but the first ``words``, or those whose names tell."""
     numbers = [_holds_numbers(name) if words is None else place >= words for place, name in enumerate(frame.columns)]

@@ -14,7 +14,8 @@ The literal rules are kept as the variant ``paper_rules``, and every run measure
 4. a region's feature is the mean over its pixels, not masked RoI pooling;
 5. regions are drawn with a chance of (class frequency)^-1/2, not equally per class.
 
-``smoke-plus``, ``toy-plus`` and ``camvid-plus`` hold what goes beyond the paper (``plus``), beside its method.
+``smoke-plus``, ``toy-plus`` and ``camvid-plus`` hold what goes beyond the paper (``plus``), beside its method;
+``camvid-seeds`` trains every network of ``camvid`` with three seeds (``seeds``).
 """
 
 from wsss_lib.experiments.names import check_name
@@ -22,6 +23,7 @@ from wsss_lib.experiments.profiles.camvid import CAMVID
 from wsss_lib.experiments.profiles.paper import PAPER, PAPER_DRY
 from wsss_lib.experiments.profiles.plus import with_plus
 from wsss_lib.experiments.profiles.schema import TRUTH, Profile, Role, Source, Variant
+from wsss_lib.experiments.profiles.seeds import with_seeds
 from wsss_lib.experiments.profiles.toy import SMOKE, TOY
 
 __all__ = [
@@ -42,7 +44,7 @@ __all__ = [
 _PAPER_METHOD = (SMOKE, TOY, CAMVID, PAPER, PAPER_DRY)
 
 PROFILES: dict[str, Profile] = {
-    profile.name: profile for profile in (*_PAPER_METHOD, *map(with_plus, (SMOKE, TOY, CAMVID)))
+    profile.name: profile for profile in (*_PAPER_METHOD, *map(with_plus, (SMOKE, TOY, CAMVID)), with_seeds(CAMVID))
 }
 
 
