@@ -151,13 +151,14 @@ def test_an_undecided_network_stays_undecided(scaled, undecided):
     assert bool((refined.amax(1) < 0.5).all()) is undecided
 
 
-def test_both_unaries_of_the_field_are_offered(material):
+def test_both_unaries_of_the_field_are_offered_and_logits_are_the_default(material):
     cues = read_cues(material, [0], [False], (33, 33))
     logits = torch.randn(1, 3, 9, 9, generator=torch.Generator().manual_seed(0))
     one, other = (
         dsrg_loss(logits, cues, None, replace(CONFIG, crf_unary=unary)) for unary in ("logits", "probability")
     )
     assert one.item() != pytest.approx(other.item(), rel=1e-2)
+    assert dsrg_loss(logits, cues, None, CONFIG) == one
 
 
 def test_before_growing_only_the_seeds_are_imitated(material):
