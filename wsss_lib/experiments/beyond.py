@@ -12,20 +12,13 @@ import pandas as pd
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.evaluation.confusion import confusion_matrix
 from wsss_lib.evaluation.scores import scores as scores_of
-from wsss_lib.experiments.comparison import (
-    LABELS,
-    ON_TRAIN,
-    ON_VAL,
-    labels_of,
-    miou_over_seeds,
-    sample_std,
-    save_numbers,
-)
+from wsss_lib.experiments.comparison import LABELS, ON_TRAIN, ON_VAL, labels_of, miou_over_seeds
 from wsss_lib.experiments.measure import round_scores
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.profiles import TRUTH
 from wsss_lib.experiments.segmentation import OURS, Segmentation, beyond_runs, our_runs
 from wsss_lib.reporting.rendering import NO_NUMBER, joined_spreads, one_decimal, signed, with_spread
+from wsss_lib.reporting.tables import write_numbers
 
 SEEDS_AGREE, HALVES_AGREE = "seeds agree on test, %", "halves agree on train, mIoU"
 PAPER = "the paper's method"
@@ -53,7 +46,7 @@ def parts(stages: Stages, scores: pd.DataFrame) -> pd.DataFrame:
     for column in (SEEDS_AGREE, HALVES_AGREE):
         shown[column] = [one_decimal(value) for value in numbers[column]]
     shown = shown.loc[:, (shown != NO_NUMBER).any()]
-    save_numbers(stages.experiment.places, "beyond", numbers, shown)
+    write_numbers(stages.experiment.places.tables, "beyond", numbers, shown)
     return shown
 
 
@@ -73,13 +66,14 @@ def classes(stages: Stages, scores: pd.DataFrame, split: str = "val") -> pd.Data
         if per_seed.empty:
             continue
         per_seed = per_seed.reindex(list(stages.label_space.classes))
-        values = np.vstack([per_seed.to_numpy(), per_seed.mean().to_numpy()])
-        numbers[title] = values.mean(1)
-        shown[title] = [with_spread(row.mean(), sample_std(row)) for row in values]
+        values = pd.DataFrame(np.vstack([per_seed.to_numpy(), per_seed.mean().to_numpy()]))
+        means, spreads = values.mean(axis=1, skipna=False), values.std(axis=1, skipna=False)
+        numbers[title] = means
+        shown[title] = [with_spread(mean, std) for mean, std in zip(means, spreads, strict=True)]
     if {PAPER, role.plus} <= set(numbers.columns):
         numbers["gain"] = numbers[role.plus] - numbers[PAPER]
         shown["gain"] = [signed(value) for value in numbers["gain"]]
-    save_numbers(stages.experiment.places, "beyond_classes", numbers, shown)
+    write_numbers(stages.experiment.places.tables, "beyond_classes", numbers, shown)
     return shown
 
 

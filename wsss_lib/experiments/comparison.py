@@ -4,20 +4,18 @@ The paper's tables show one number of a system. Where it lost or won is seen fro
 that its network learnt from, and how well it knows the pictures that it learnt.
 """
 
-import numpy as np
 import pandas as pd
 
-from wsss_lib.data.disk import write_whole
 from wsss_lib.experiments.counting import MAPS
 from wsss_lib.experiments.measure import round_scores
 from wsss_lib.experiments.pipeline import Stages
-from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import TRUTH
 from wsss_lib.experiments.segmentation import FULL_SUPERVISION, OURS, Segmentation
 from wsss_lib.reporting.cells import OURS as OURS_PRINTED
 from wsss_lib.reporting.cells import printed_names
 from wsss_lib.reporting.measurements import NAMING_COLUMNS, PAPER_NETWORK
-from wsss_lib.reporting.rendering import joined_spreads, markdown_table
+from wsss_lib.reporting.rendering import joined_spreads
+from wsss_lib.reporting.tables import write_numbers
 
 LABELS, ON_TRAIN, ON_VAL = "labels, train", "network, train", "network, val"
 
@@ -39,7 +37,7 @@ def systems(stages: Stages, scores: pd.DataFrame) -> pd.DataFrame:
     numbers = pd.DataFrame(rows)
     shown = joined_spreads(numbers)
     other = "" if stages is stages.experiment.main else f"_{stages.role.dataset}"
-    save_numbers(stages.experiment.places, f"systems{other}", numbers, shown)
+    write_numbers(stages.experiment.places.tables, f"systems{other}", numbers, shown)
     return shown
 
 
@@ -65,20 +63,8 @@ def miou_over_seeds(title: str, rows: pd.DataFrame) -> dict[str, float]:
 
     ``nan`` for the mean of none, and for the spread of fewer than two.
     """
-    values = rows.loc[rows["metric"] == "miou_class", "value"].to_numpy(dtype=float)
-    return {title: values.mean() if len(values) else float("nan"), f"{title}, std": sample_std(values)}
-
-
-def sample_std(values: np.ndarray) -> float:
-    """With ddof 1; ``nan`` for fewer than two values."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-
-
-def save_numbers(places: Places, name: str, numbers: pd.DataFrame, shown: pd.DataFrame) -> None:
-    """``numbers`` as ``<name>.csv`` with two decimals, and the text that is ``shown`` of them as ``<name>.md``."""
-    text = numbers.to_csv(index=False, float_format="%.2f", lineterminator="\n")
-    write_whole(places.tables / f"{name}.csv", text.encode())
-    write_whole(places.tables / f"{name}.md", (markdown_table(shown.astype(str), words=1) + "\n").encode())
+    values = rows.loc[rows["metric"] == "miou_class", "value"].astype(float)
+    return {title: values.mean(), f"{title}, std": values.std()}
 
 
 def _row(stages: Stages, scores: pd.DataFrame, system: str) -> dict[str, object]:

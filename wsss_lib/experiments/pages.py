@@ -34,7 +34,7 @@ from wsss_lib.reporting.cells import printed_names
 from wsss_lib.reporting.claims import verdict, verdict_markdown, verdict_text
 from wsss_lib.reporting.measurements import SCORE_COLUMNS, casting
 from wsss_lib.reporting.rendering import TERMINAL_WIDTH, markdown_table, with_spread
-from wsss_lib.reporting.tables import Table, make_table, write_table
+from wsss_lib.reporting.tables import Table, make_table, write_numbers, write_table
 
 PARTS: dict[str, Callable[[Stages], pd.DataFrame]] = {
     "seeds": seed_scores,
@@ -123,10 +123,7 @@ def accuracy(experiment: Experiment, roles: Sequence[Stages]) -> pd.DataFrame:
     values = [with_spread(mean, std) for mean, std in numbers[["accuracy", "std"]].to_numpy()]
     shown = numbers.drop(columns=["accuracy", "std"]).assign(**{"accuracy, %": values})
     others = "" if experiment.main in roles else "_" + "_".join(stages.role.dataset for stages in roles)
-    contents = {".csv": numbers.to_csv(index=False, float_format="%.2f", lineterminator="\n")}
-    contents[".md"] = markdown_table(shown) + "\n"
-    for suffix, text in contents.items():
-        write_whole(experiment.places.tables / f"classifier_accuracy{others}{suffix}", text.encode())
+    write_numbers(experiment.places.tables, f"classifier_accuracy{others}", numbers, shown, words=None)
     return shown
 
 

@@ -145,6 +145,16 @@ def write_table(table: Table, folder: Path) -> list[Path]:
     return [write_whole(stem.with_suffix(suffix), text.encode()) for suffix, text in contents.items()]
 
 
+def write_numbers(folder: Path, name: str, numbers: pd.DataFrame, shown: pd.DataFrame, words: int | None = 1) -> None:
+    """Write a table that is not the paper's: ``numbers`` as ``<name>.csv``, what is ``shown`` of them as ``<name>.md``.
+
+    Two decimals, and empty cells for no number, in the CSV; ``words`` as in ``markdown_table``.
+    """
+    text = numbers.to_csv(index=False, float_format="%.2f", lineterminator="\n")
+    write_whole(Path(folder) / f"{name}.csv", text.encode())
+    write_whole(Path(folder) / f"{name}.md", (markdown_table(shown.astype(str), words) + "\n").encode())
+
+
 def _frame(headers: tuple[str, ...], wanted: list[Cell], measured: list[Measurement]) -> pd.DataFrame:
     records: dict[tuple[str, ...], dict] = {}
     for cell, measurement in zip(wanted, measured, strict=True):
