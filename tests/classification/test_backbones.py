@@ -16,7 +16,7 @@ from wsss_lib.classification.backbones import (
     build_backbone,
     read_weights,
 )
-from wsss_lib.classification.depthwise import DepthwiseConv2d
+from wsss_lib.classification.convolutions import DepthwiseConv2d
 from wsss_lib.vocabulary import DataError, SettingsError
 
 VGG16_CONVOLUTIONS = 14_714_688

@@ -22,7 +22,7 @@ from wsss_lib.experiments.bench.stages import (
     superpixel_rows,
 )
 from wsss_lib.experiments.bench.systems import system_rows, toy_rows, walk_memory
-from wsss_lib.experiments.bench.training import feeding_rows, full_size_rows, textured, training_rows
+from wsss_lib.experiments.bench.training import convolution_rows, feeding_rows, full_size_rows, textured, training_rows
 from wsss_lib.experiments.inputs import read_scenes
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Source
@@ -121,11 +121,12 @@ def test_every_comparison_runs(scenes):
         pooling_rows(channels=4, grid=(9, 12), blocks=(4, 6), repeats=1),
         cam_rows(image, CPU, backbone="small", side=17, repeats=1),
         training_rows(CPU, steps=1, repeats=1),
+        convolution_rows(CPU, size=(33, 33), batch=1, repeats=1),
         system_rows(size=(64, 128), cells=5, classes=3, batch=2, repeats=1),
         toy_rows(count=1, repeats=1),
     ]
     found = [row for rows in comparisons for row in rows]
-    assert len(found) == 10
+    assert len(found) == 11
     assert all(isinstance(row, Row) and np.isfinite(row.value) for row in found)
     assert all(row.value > 0 for row in found if row.unit in ("times", "pictures"))
 
@@ -201,6 +202,7 @@ def test_all_rows_are_printed(scenes, monkeypatch, tmp_path, capsys):
         "cam_rows",
         "full_size_rows",
         "training_rows",
+        "convolution_rows",
         "system_rows",
         "toy_rows",
     ]
@@ -210,7 +212,7 @@ def test_all_rows_are_printed(scenes, monkeypatch, tmp_path, capsys):
     bench.main(Places(build=tmp_path))
     printed = capsys.readouterr().out
     assert all(name in printed for name in names)
-    assert printed.count("pass") == 7
+    assert printed.count("pass") == 8
 
 
 def test_real_pictures_are_taken_where_there_are_data(shared_folder):

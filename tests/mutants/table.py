@@ -101,7 +101,7 @@ MUTANTS = (
     Mutant("baselines/skeleton.py", "* (pixels - 1) / pixels", "* 1.0", "heat is read at the logits' pixels", "baselines/test_skeleton.py"),
     Mutant("baselines/skeleton.py", "forward=logits", "forward=lambda cues: network(cues.images)", "batch normalisation settles on the network's inputs", "baselines/test_skeleton.py"),
     # what a processor needs
-    Mutant("classification/depthwise.py", "weight.flip(2, 3)", "weight", "the kernel is turned on the way back", "classification/test_depthwise.py"),
+    Mutant("classification/convolutions.py", "weight.flip(2, 3)", "weight", "the kernel is turned on the way back", "classification/test_convolutions.py"),
     Mutant("training/compute.py", 'else "cpu", enabled=False', 'else "cpu", enabled=True', "FCN: scores in float32", "segmentation/test_fcn.py"),
 )  # fmt: skip
 

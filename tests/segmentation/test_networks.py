@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from wsss_lib.classification.backbones import Backbone
+from wsss_lib.classification.convolutions import CHANNELS, WideConv2d
 from wsss_lib.segmentation.networks import NETWORKS, LargeFOV, build_network, predict_logits, upsample
 from wsss_lib.vocabulary import DataError, SettingsError
 
@@ -29,6 +30,14 @@ def test_deeplab_largefov_has_the_published_size():
 def test_the_head_on_other_backbones(name, side, cells):
     network = outline(name, 11)
     assert network(torch.empty(2, 3, side, side, device="meta")).shape == (2, 11, cells, cells)
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name.endswith("_mobilenet_v2")])
+def test_every_3x3_convolution_over_many_channels_is_one_of_ours(name):
+    layers = [each for each in outline(name, 5).modules() if isinstance(each, nn.Conv2d) and each.kernel_size != (1, 1)]
+    many = [layer for layer in layers if layer.in_channels > CHANNELS and layer.groups == 1]
+    assert many or name == "fcn8s_mobilenet_v2"  # whose head has 1x1 convolutions
+    assert all(isinstance(layer, WideConv2d) for layer in many)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

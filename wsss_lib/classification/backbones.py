@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models
 
-from wsss_lib.classification.depthwise import DepthwiseConv2d
+from wsss_lib.classification.convolutions import DepthwiseConv2d
 from wsss_lib.vocabulary import DataError, SettingsError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wsss_lib.classification.backbones import Backbone, build_backbone
+from wsss_lib.classification.convolutions import WideConv2d
 from wsss_lib.segmentation.base import SegmentationNetwork
 
 
@@ -18,7 +19,7 @@ class PyramidBranch(nn.Module):
 
     def __init__(self, channels: int, num_classes: int, width: int, dilation: int, dropout: float) -> None:
         super().__init__()
-        self.fc6 = nn.Conv2d(channels, width, 3, padding=dilation, dilation=dilation)
+        self.fc6 = WideConv2d(channels, width, 3, padding=dilation, dilation=dilation)
         self.fc7 = nn.Conv2d(width, width, 1)
         self.fc8 = nn.Conv2d(width, num_classes, 1)
         self.dropout = nn.Dropout(dropout)

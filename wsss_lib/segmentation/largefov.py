@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wsss_lib.classification.backbones import Backbone, build_backbone
+from wsss_lib.classification.convolutions import WideConv2d
 from wsss_lib.segmentation.base import SegmentationNetwork
 
 
@@ -15,7 +16,7 @@ class LargeFOV(SegmentationNetwork):
     def __init__(self, backbone: Backbone, num_classes: int, width: int, dilation: int, dropout: float) -> None:
         super().__init__()
         self.backbone = backbone
-        self.fc6 = nn.Conv2d(backbone.channels, width, 3, padding=dilation, dilation=dilation)
+        self.fc6 = WideConv2d(backbone.channels, width, 3, padding=dilation, dilation=dilation)
         self.fc7 = nn.Conv2d(width, width, 1)
         self.fc8 = nn.Conv2d(width, num_classes, 1)
         self.dropout = nn.Dropout(dropout)

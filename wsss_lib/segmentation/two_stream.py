@@ -25,6 +25,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wsss_lib.classification.backbones import Backbone, build_backbone
+from wsss_lib.classification.convolutions import WideConv2d
 from wsss_lib.segmentation.base import SegmentationNetwork
 from wsss_lib.vocabulary import SettingsError
 
@@ -77,8 +78,8 @@ class TwoStream(SegmentationNetwork):
             return nn.Identity() if reduced is None else nn.Conv2d(backbone.channels, reduced, 1)
 
         self.enter_appearance, self.enter_motion = entrance(), entrance()
-        self.fusion = nn.Conv2d(2 * channels, channels, 3, padding=1)
-        self.fc6 = nn.Conv2d(channels, width, 3, padding=dilation, dilation=dilation)
+        self.fusion = WideConv2d(2 * channels, channels, 3, padding=1)
+        self.fc6 = WideConv2d(channels, width, 3, padding=dilation, dilation=dilation)
         self.fc7 = nn.Conv2d(width, width, 1)
         self.fc8 = nn.Conv2d(width, num_classes, 1)
         self.fc8_fused = nn.Conv2d(width, num_classes, 1)

@@ -15,7 +15,7 @@ import torch
 from wsss_lib.experiments.bench.measuring import Row, one_thread
 from wsss_lib.experiments.bench.stages import cam_rows, pooling_rows, superpixel_rows
 from wsss_lib.experiments.bench.systems import system_rows, toy_rows
-from wsss_lib.experiments.bench.training import full_size_rows, training_rows
+from wsss_lib.experiments.bench.training import convolution_rows, full_size_rows, training_rows
 from wsss_lib.experiments.inputs import read_scenes
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import Source
@@ -34,12 +34,13 @@ def main(places: Places) -> None:
         print(row, flush=True)
 
 
-def on_one_thread(scenes: SceneSet, compute: Compute) -> Iterator[Row]:
+def on_one_thread(scenes: SceneSet, compute: Compute) -> Iterator[Row | str]:
     """All rows that say nothing about threads."""
     with one_thread():
         yield from superpixel_rows(scenes)
         yield from pooling_rows()
         yield from training_rows(compute)
+        yield from convolution_rows(compute)
         yield from system_rows()
         yield from toy_rows()
 

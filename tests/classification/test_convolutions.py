@@ -1,10 +1,10 @@
-"""Depthwise convolutions that learn: PyTorch in float32 as a witness, in every precision, size and layout."""
+"""Convolutions that learn: PyTorch in float32 as a witness, in every precision, size and layout."""
 
 import pytest
 import torch
 from torch import nn
 
-from wsss_lib.classification.depthwise import DepthwiseConv2d
+from wsss_lib.classification.convolutions import CHANNELS, DepthwiseConv2d, WideConv2d
 
 
 def test_depthwise_weights_learn_the_same_in_mixed_precision():
@@ -51,3 +51,36 @@ def test_dilated_depthwise_keeps_channels_last(size):
     (gradient,) = torch.autograd.grad(values, x, torch.randn_like(values))
     for each in (values, gradient):
         assert each.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("channels", [CHANNELS + 1, 2 * CHANNELS + 5])
+@pytest.mark.parametrize("bias", [True, False])
+def test_many_channels_are_the_same_sum(channels, bias):
+    """In parts, the last one smaller: values and gradients are PyTorch's."""
+    torch.manual_seed(0)
+    layer = WideConv2d(channels, 4, 3, padding=2, dilation=2, bias=bias).double()
+    x = torch.randn(2, channels, 5, 7, dtype=torch.float64, requires_grad=True)
+    witness, found = nn.Conv2d.forward(layer, x), layer(x)
+    torch.testing.assert_close(found, witness)
+    slope = torch.randn_like(found)
+    learnt, exact = (torch.autograd.grad(values, [x, *layer.parameters()], slope) for values in (found, witness))
+    torch.testing.assert_close(learnt, exact)
+
+
+def test_many_channels_in_mixed_precision():
+    """A sum of rounded parts is nearly as close to the truth as one that is rounded at its end."""
+    torch.manual_seed(0)
+    layer = WideConv2d(4 * CHANNELS, 16, 3, padding=1).to(memory_format=torch.channels_last)
+    x = torch.randn(2, 4 * CHANNELS, 6, 5).to(memory_format=torch.channels_last)
+    exact = layer(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, witness = layer(x), nn.Conv2d.forward(layer, x)
+    assert found.dtype == torch.bfloat16
+    assert (found - exact).norm() < 1.5 * (witness - exact).norm()
+
+
+def test_few_channels_are_left_to_pytorch():
+    """To the last digit: what the toy learns does not depend on parts."""
+    torch.manual_seed(0)
+    layer, x = WideConv2d(CHANNELS, 4, 3), torch.randn(1, CHANNELS, 5, 5)
+    assert torch.equal(layer(x), nn.Conv2d.forward(layer, x))
