@@ -42,6 +42,19 @@ def test_depthwise_learning_is_the_same_sum(size, stride, dilation):
     torch.testing.assert_close(learnt, exact)
 
 
+def test_depthwise_learning_where_maps_shrink():
+    """No padding: no convolution with the turned kernel keeps the places."""
+    torch.manual_seed(0)
+    layer = DepthwiseConv2d(4, 4, 3, dilation=2, groups=4)
+    x = torch.randn(2, 4, 9, 8, requires_grad=True)
+    slope = torch.randn_like(layer(x))
+    learnt, exact = (
+        torch.autograd.grad(values, [x, *layer.parameters()], slope)
+        for values in (layer(x), nn.Conv2d.forward(layer, x))
+    )
+    torch.testing.assert_close(learnt, exact)
+
+
 @pytest.mark.parametrize("size", [(12, 15), (13, 16), (12, 16)])
 def test_dilated_depthwise_keeps_channels_last(size):
     """Values and gradients: in another layout every layer behind it took up to twenty times as long."""

@@ -1,6 +1,7 @@
 """Training against a bare loop: what the one loop costs, and what it costs to feed a GPU at the paper's sizes."""
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -54,23 +55,22 @@ def convolution_rows(
         yield f"{name}: not measured: a GPU has PyTorch's own"
         return
     config = TrainingConfig(steps=1, batch_size=batch, learning_rate=1e-6)
-    drawn = torch.Generator().manual_seed(0)
-    values = (
-        compute.tensor(255 * torch.rand(batch, 3, size[1], size[0], generator=drawn)),
-        torch.randint(11, (batch, size[1], size[0]), dtype=torch.uint8, generator=drawn),
-    )
-    ours, theirs = (compute.place(build_network("largefov_mobilenet_v2", 11)) for _ in range(2))
+    values = noise(compute, batch, size, classes=11)
+    with start_values(0):
+        ours = compute.place(build_network("largefov_mobilenet_v2", 11))
+    theirs = deepcopy(ours)
     for layer in theirs.modules():
         if isinstance(layer, nn.Conv2d):
             layer.__class__ = nn.Conv2d
 
-    def step(network: nn.Module) -> Any:
-        def loss(values: tuple[Tensor, Tensor]) -> Tensor:
-            return pixel_cross_entropy(network(values[0]), values[1], 4)
+    def step(network: nn.Module) -> list[float]:
+        def loss(given: tuple[Tensor, Tensor]) -> Tensor:
+            return pixel_cross_entropy(network(given[0]), given[1], label_stride=4)
 
-        return lambda: bare_loop(network, values, loss, config, compute)
+        return bare_loop(network, values, loss, config, compute)
 
-    yield Row(what=name, value=speed_up(step(theirs), step(ours), repeats), unit="times", target=1.5)
+    times = speed_up(lambda: step(theirs), lambda: step(ours), repeats)
+    yield Row(what=name, value=times, unit="times", target=1.5)
 
 
 def bare_loop(
@@ -112,15 +112,13 @@ def feeding_rows(
     Labels come from regions, as ours do. The threads start from nothing in every run, and one batch settles what
     networks have of batch normalisation, so the share of a long training is a little higher than the one measured.
     """
-    classes, batch, (columns, rows) = 19, config.training.batch_size, config.crop_size
+    classes, batch = 19, config.training.batch_size
     training = replace(config.training, learning_rate=1e-6)  # changes no speed, and no loss grows beyond all bounds
     config = replace(config, settling_batches=1, training=training)
     images, labels = textured(size, count, classes)
     with start_values(0):
         network = compute.place(build_network(config.network, classes))
-    drawn = torch.Generator().manual_seed(0)
-    pixels = compute.tensor(255 * torch.rand(batch, 3, rows, columns, generator=drawn))
-    truth = compute.tensor(torch.randint(classes, (batch, rows, columns), dtype=torch.uint8, generator=drawn))
+    noisy = noise(compute, batch, config.crop_size, classes)
 
     def loss(values: tuple[Tensor, Tensor]) -> Tensor:
         return pixel_cross_entropy(network(values[0]), values[1], config.label_stride)
@@ -128,7 +126,7 @@ def feeding_rows(
     def ours() -> Any:
         return train_segmentation(network, images.__getitem__, labels, count, config, compute=compute, seed=0)
 
-    times = speed_up(ours, lambda: bare_loop(network, (pixels, truth), loss, training, compute), repeats)
+    times = speed_up(ours, lambda: bare_loop(network, noisy, loss, training, compute), repeats)
     yield Row(what=f"{name}: of a bare loop's throughput", value=100 / times, unit="percent", target=85)
     on_gpu = compute.device.type == "cuda"
     if on_gpu:
@@ -136,6 +134,13 @@ def feeding_rows(
     rate = training.steps * batch / seconds(ours)
     memory = f", {torch.cuda.max_memory_allocated(compute.device) / 1e9:.1f} GB of the GPU at most" if on_gpu else ""
     yield f"{name}: {rate:.0f} pictures per second{memory}"
+
+
+def noise(compute: Compute, batch: int, size: tuple[int, int], classes: int) -> tuple[Tensor, Tensor]:
+    """A batch of (width, height) ``size`` on the device: random pixels 0..255, and a random label for each of them."""
+    drawn, (columns, rows) = torch.Generator().manual_seed(0), size
+    pixels = compute.tensor(255 * torch.rand(batch, 3, rows, columns, generator=drawn))
+    return pixels, compute.tensor(torch.randint(classes, (batch, rows, columns), dtype=torch.uint8, generator=drawn))
 
 
 def textured(size: tuple[int, int], count: int, classes: int) -> tuple[list[Image], Callable[[int], np.ndarray]]:
