@@ -2,8 +2,9 @@
 
 STC and AE-PSL were published for VOC: every object is in front of one background class. Without such a class (driving
 scenes, MSRC-21) nobody says which classes are objects. Choice: a class is a figure if, over all pictures with its tag,
-its heat lies where saliency is above the pictures' own mean; so a cow is, and the grass below it is not. Only heat and
-saliency decide.
+there is more saliency under its heat than under that of the pictures' tags on average; so a cow is, and the grass below
+it is not. Only heat and saliency decide. (The mean over whole pictures is no measure: neither saliency nor heat reaches
+their borders, so that every class would stand out.)
 """
 
 from collections.abc import Callable, Sequence
@@ -27,18 +28,20 @@ def figure_classes(material: Material, saliency: Sequence[Saliency]) -> Classes:
 
 
 def prominence(heat: Callable[[int], Heat], saliency: Sequence[Saliency]) -> Float[np.ndarray, "class"]:
-    """sum over pictures of the saliency under a class's heat / sum of the mean saliency of the same pictures.
+    """sum over pictures of the saliency under a class's heat / sum, over the same, of its mean over all tags with heat.
 
-    One picture of two cells, saliency (0.2, 0.6) and heat (1, 3): (0.2 + 3 * 0.6) / 4 = 0.5 over 0.4 is 1.25. A class
-    without heat, and every class where nothing is salient, has 1: nothing is known of it.
+    One picture of two cells, saliency (0.2, 0.6), and two tags with heat (1, 3) and (1, 0): (0.2 + 3 * 0.6) / 4 = 0.5
+    and 0.2 are under them, 0.35 on average, so they have 0.5 / 0.35 and 0.2 / 0.35. A class without heat, one that is
+    always alone, and every class where nothing is salient, has 1: nothing is known of it.
     """
     under, usual = 0.0, 0.0
     for i, one in enumerate(saliency):
         warm = heat(i)
         total = warm.sum((1, 2))
         small = cv2.resize(one, warm.shape[:0:-1], interpolation=cv2.INTER_AREA)
-        under = under + np.divide((warm * small).sum((1, 2)), total, out=np.zeros_like(total), where=total > 0)
-        usual = usual + small.mean() * (total > 0)
+        here = np.divide((warm * small).sum((1, 2)), total, out=np.zeros_like(total), where=total > 0)
+        under = under + here
+        usual = usual + here.sum() / max(1, np.count_nonzero(total)) * (total > 0)
     under, usual = np.asarray(under, dtype=float), np.asarray(usual, dtype=float)
     return np.divide(under, usual, out=np.ones_like(usual), where=usual > 0)
 
