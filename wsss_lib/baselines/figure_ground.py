@@ -4,7 +4,7 @@ STC and AE-PSL were published for VOC: every object is in front of one backgroun
 scenes, MSRC-21) nobody says which classes are objects. Choice: a class is a figure if, over all pictures with its tag,
 there is more saliency under its heat than under that of the pictures' tags on average; so a cow is, and the grass below
 it is not. Only heat and saliency decide. (The mean over whole pictures is no measure: neither saliency nor heat reaches
-their borders, so that every class would stand out.)
+their borders, so that nearly every class would stand out.)
 """
 
 from collections.abc import Callable, Sequence
