@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from wsss_lib.clustering import rounds
+from wsss_lib.clustering.collages import CollageConfig, PastedRegions
 from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled
 from wsss_lib.clustering.rounds import ClusteringConfig, RegionSampler, classes_without_regions, cluster
 from wsss_lib.training.compute import choose_compute
@@ -67,6 +68,32 @@ def test_both_phases_lower_the_loss(plane, three_classes):
     assert (len(first.losses), len(first.center_losses)) == (60, 10)
     assert np.mean(first.losses[-5:]) < 0.7 * first.losses[0]
     assert np.mean(first.center_losses) < 0.7 * first.losses[0]
+
+
+def test_pasted_regions_teach_what_the_seeds_do_not_know(plane, three_classes):
+    """Seeds call all of class 1 class 0, which is a tag everywhere as well: only what was pasted tells them apart."""
+    seeds = np.where(plane.truth == 1, 0, plane.truth).astype(np.uint8)
+    features = plane.features.array[plane.truth == 1]
+    pasted = PastedRegions(features, np.ones(len(features), np.uint8), CollageConfig(batch_size=32, weight=2.0))
+    right = [
+        (run(plane, three_classes, seeds=seeds, pasted=each)[-1].labels == plane.truth).mean()
+        for each in (None, pasted)
+    ]
+    assert right[0] < 0.75
+    assert right[1] > 0.95
+
+
+def test_pasted_regions_weigh_what_they_are_told_and_have_no_centre(plane, three_classes, monkeypatch):
+    """The loss is that of the streets plus the weight times that of the pasted ones; centres see the streets alone."""
+    scores, truth = torch.tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1, 0])
+    pasted = PastedRegions(plane.features.array[:5], plane.truth[:5], CollageConfig(batch_size=1, weight=0.5))
+    expected = (np.log(1 + np.exp(-2)) + np.log(2)) / 2
+    assert rounds._cross_entropy(scores[:2], truth[:2], None).item() == pytest.approx(expected)
+    assert rounds._cross_entropy(scores, truth, pasted).item() == pytest.approx(expected + 0.5 * np.log(1 + np.e))
+    seen, update = [], rounds.CenterLoss.update
+    monkeypatch.setattr(rounds.CenterLoss, "update", lambda self, x, y: (seen.append(len(y)), update(self, x, y)))
+    run(plane, three_classes, replace(CONFIG, rounds=1), pasted=pasted)
+    assert set(seen) == {32}
 
 
 @pytest.mark.parametrize("relabel", ["classifier", "nearest_center"])

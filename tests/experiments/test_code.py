@@ -1,14 +1,18 @@
 """The code behind a stage: what counts, what does not, and how far a change reaches."""
 
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from typing import get_args, get_type_hints
 
 import pytest
 
 from wsss_lib.baselines.registry import SYSTEMS
+from wsss_lib.clustering.collages import CollageConfig
 from wsss_lib.experiments import code
 from wsss_lib.experiments.code import MADE_BY, READ_BY, code_of, file_of, glue, imports_of, reached, statements
+from wsss_lib.experiments.collages import Collages
 from wsss_lib.experiments.counting import COLOUR_TABLE, MAPS, counted_reference, counted_round
+from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.profiles.schema import Source
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.vocabulary import SettingsError
@@ -134,6 +138,11 @@ def test_methods_and_functions_beside_count_if_they_are_used(tmp_path):
         assert {name for name in before if before[name] != after[name]} == changed
 
 
+def with_collages(stages):
+    default = replace(stages.role.variants["default"], collages=CollageConfig())
+    return Stages(replace(stages.role, variants={"default": default}), stages.experiment)
+
+
 def code_behind(experiment, ask):
     """Names of the code behind the last artefact that is asked for; nothing is made."""
     with experiment.store.asking() as wanted:
@@ -147,6 +156,10 @@ def code_behind(experiment, ask):
         (lambda stages: stages.seeds_artefact("default", 0), {"ClassMaps.heat"}),
         (lambda stages: stages.features_artefact("default", 0), {"Stages.description_of"}),
         (
+            lambda stages: Collages(stages=with_collages(stages), variant="default").artefact(),
+            {"Collages.pasted_into", "Collages.spots", "Collages.cuttings", "Stages.label_maps"},
+        ),
+        (
             lambda stages: Segmentation(stages=stages, system="psa").artefact(),
             {"Segmentation.material", "ClassMaps.heat", "Stages.label_maps", "read_flow"},
         ),
@@ -154,7 +167,7 @@ def code_behind(experiment, ask):
         (lambda stages: counted_reference(stages, COLOUR_TABLE, "val", -1), {"_guesses"}),
         (lambda stages: counted_reference(stages, MAPS, "val", 0), {"ClassMaps.label_maps"}),
     ],
-    ids=["seeds", "features", "system", "round", "colour table", "maps"],
+    ids=["seeds", "features", "collages", "system", "round", "colour table", "maps"],
 )
 def test_what_other_modules_put_together_counts(finished, ask, reaches):
     assert reaches <= code_behind(finished, ask)

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from wsss_lib.clustering.collages import CollageConfig
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.experiments import pages, plates
 from wsss_lib.experiments.counting import prediction_confusion
 from wsss_lib.experiments.experiment import Experiment
+from wsss_lib.experiments.profiles import Role
 from wsss_lib.experiments.profiles.schema import Beyond
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.reporting.canvas import PaperFigure
@@ -162,6 +164,31 @@ def test_figure_6_beyond_the_paper_shows_both_methods(open_tiny, finished: Exper
     assert list(shown) == ["The paper's method", "Plus"]
 
 
+def with_collages(role: Role) -> Role:
+    """The role with a method beyond the paper that learns from collages."""
+    more = replace(role.variants["default"], collages=CollageConfig(pieces=2, smallest=0.0, batch_size=4))
+    plus = Beyond(labels="more", network=role.segmentation)
+    return replace(role, variants={**role.variants, "more": more}, beyond={"plus": plus})
+
+
+def test_collages_of_the_method_beyond_the_paper_are_shown(open_tiny, finished: Experiment):
+    stages = open_tiny(finished.places.build, role=with_collages(finished.main.role)).main
+    figure = plates.collages(stages, rows=2)
+    assert subtitle(figure) == f"{HERE}; train; method plus; seed 0"
+    made = stages.collages("more")
+    for label_map, picture in zip(figure.data["pasted"], plates.spread(2, 3), strict=True):
+        np.testing.assert_array_equal(label_map, made.of(picture)[1])
+    assert kept(finished, "collages")
+
+
+def test_no_collages_are_shown_where_nothing_learns_from_them(open_tiny, finished: Experiment):
+    role = finished.main.role
+    plus = Beyond(labels="default", network=role.segmentation)
+    for stages in (finished.main, open_tiny(finished.places.build, role=replace(role, beyond={"plus": plus})).main):
+        with pytest.raises(SettingsError, match="nothing learns from collages"):
+            plates.collages(stages)
+
+
 def test_figure_6_without_labels_shows_predictions_alone(open_tiny, finished: Experiment):
     stages = open_tiny(finished.places.build).main
     known = stages.scenes
@@ -252,10 +279,11 @@ def test_every_figure_drawn_twice_has_the_same_bytes(open_tiny, finished: Experi
         draw(**{parameter: given[parameter] for parameter in wanted if parameter in given})
         return {path.name: path.read_bytes() for path in experiment.places.figures.iterdir()}
 
-    once, twice = files(finished), files(open_tiny(finished.places.build))
+    role = with_collages(finished.main.role) if name == "collages" else finished.main.role
+    once, twice = (files(open_tiny(finished.places.build, role=role)) for _ in range(2))
     assert sorted({Path(file).suffix for file in once}) == list(KINDS)
     assert once == twice
 
 
 def test_every_figure_is_among_them():
-    assert len(PLATES) == 11
+    assert len(PLATES) == 12

@@ -7,6 +7,7 @@ import torch
 
 from wsss_lib.baselines.registry import SYSTEMS
 from wsss_lib.classification.backbones import BACKBONES
+from wsss_lib.clustering.collages import CollageConfig
 from wsss_lib.data.label_spaces import LABEL_SPACES
 from wsss_lib.experiments.profiles import (
     CAMVID,
@@ -233,7 +234,9 @@ def test_every_part_of_plus_is_taken_out_once():
     role = load_profile("camvid-plus").main
     plus, paper = role.variants["plus"], role.variants["default"]
     features = plus.features
-    assert replace(plus, beside=None, features=paper.features, clustering=paper.clustering) == paper
+    less = {"beside": None, "features": paper.features, "clustering": paper.clustering, "collages": None}
+    assert replace(plus, **less) == paper
+    assert plus.collages == CollageConfig(pieces=12, smallest=1 / 600, batch_size=128, weight=0.5)
     assert (paper.localisations, plus.localisations) == (("dense",), ("dense", "patches"))
     assert (features.geometry_copies, features.size, plus.clustering.balance) == (8, (1441, 1089), 0.0)
     without = {name: variant for name, variant in role.variants.items() if name not in ("default", "plus")}
@@ -242,6 +245,7 @@ def test_every_part_of_plus_is_taken_out_once():
         "plus_without_geometry": replace(plus, features=replace(features, geometry_copies=0)),
         "plus_coarse_features": replace(plus, features=replace(features, size=paper.features.size)),
         "plus_balanced": replace(plus, clustering=paper.clustering),
+        "plus_without_collages": replace(plus, collages=None),
     }
     beyond = dict(role.beyond)
     method = beyond.pop("plus")
@@ -253,6 +257,7 @@ def test_every_part_of_plus_is_taken_out_once():
         "plus, without geometry": replace(method, labels="plus_without_geometry"),
         "plus, coarse features": replace(method, labels="plus_coarse_features"),
         "plus, balanced": replace(method, labels="plus_balanced"),
+        "plus, without collages": replace(method, labels="plus_without_collages"),
         "plus, coarse network": replace(method, network=replace(role.segmentation, reverse=0.5)),
         "plus, cross entropy": replace(method, network=fine),
         "paper's labels, network of plus": replace(method, labels="default"),

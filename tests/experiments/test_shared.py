@@ -79,7 +79,9 @@ def test_what_variants_do_not_share_is_made_before_the_rounds(tmp_path):
     Two processes would otherwise wait for one another at every one of them.
     """
     stages = Experiment(Places(profile="smoke-plus", build=tmp_path), report=None).main
-    tasks = [(task.func.__name__, task.args) for task in MAKERS["clustering"](stages, "none")]
+    made = MAKERS["clustering"](stages, "none")
+    collages = [task.__self__.variant for task in made[6:10]]
+    tasks = [(task.func.__name__, task.args) for task in [*made[:6], *made[10:]]]
     assert tasks[:6] == [
         ("seeds_artefact", ("default", 0)),
         ("features_artefact", ("default", 0)),
@@ -88,4 +90,5 @@ def test_what_variants_do_not_share_is_made_before_the_rounds(tmp_path):
         ("features_artefact", ("plus_without_geometry", 0)),
         ("features_artefact", ("plus_coarse_features", 0)),
     ]
+    assert collages == ["plus", "plus_one_view", "plus_without_geometry", "plus_coarse_features"]
     assert tasks[6:] == [("clustering_artefact", (variant, 0)) for variant in stages.role.variants]

@@ -39,6 +39,13 @@ MUTANTS = (
     Mutant("regions/geometry.py", "(tall + _THINNEST) / (wide + _THINNEST)", "(wide + _THINNEST) / (tall + _THINNEST)", "upright regions are tall", "regions/test_geometry.py"),
     Mutant("regions/geometry.py", "mean(y * x) - row * column", "mean(y * x) + row * column", "sign of the covariance", "regions/test_geometry.py"),
     Mutant("segmentation/predict.py", ".masked_fill(absent, -torch.inf).softmax(0)", ".softmax(0)", "only tags are predicted of a training picture", "baselines/test_skeleton.py"),
+    Mutant("regions/cuttings.py", "border.mean() < _AT_BORDER", "border.mean() > _AT_BORDER", "an outline ends inside the picture", "regions/test_cuttings.py"),
+    Mutant("regions/cuttings.py", "sum(outlined) < _FIGURES * len", "sum(outlined) > _FIGURES * len", "ground is taken whole, figures are cut", "regions/test_cuttings.py"),
+    Mutant("clustering/collages.py", "np.sqrt(area / mask.sum())", "area / mask.sum()", "a figure has the area of its spot", "clustering/test_collages.py"),
+    Mutant("clustering/collages.py", "labels[here][shown] = label", "labels[here] = label", "only what was pasted has its label", "clustering/test_collages.py"),
+    Mutant("clustering/collages.py", "adapted * (picture.mean() - image", "adapted * (picture.mean() + image", "pieces come nearer to the picture's brightness", "clustering/test_collages.py"),
+    Mutant("clustering/collages.py", "count.max(1) >= _PURE", "count.max(1) <= _PURE", "regions are pure", "clustering/test_collages.py"),
+    Mutant(ROUNDS, "loss + pasted.config.weight *", "loss + 0 *", "pasted regions teach", "clustering/test_rounds.py"),
     # superpixels and pooling
     Mutant("regions/pooling.py", "(area / (height * width)", "(area / (height + width)", "share of a bin that a region covers", "regions/test_pooling.py"),
     Mutant("regions/pooling.py", "((1.0 / sizes)[ids]", "((sizes / sizes)[ids]", "a mean over the pixels, not a sum", "regions/test_pooling.py"),

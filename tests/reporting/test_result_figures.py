@@ -9,7 +9,7 @@ import pytest
 from wsss_lib.reporting.canvas import PaperFigure, rendered
 from wsss_lib.reporting.overlays import seed_overlay
 from wsss_lib.reporting.palette import colorize
-from wsss_lib.reporting.result_figures import failure_analysis, qualitative_results, seeds_and_rounds
+from wsss_lib.reporting.result_figures import collages, failure_analysis, qualitative_results, seeds_and_rounds
 from wsss_lib.vocabulary import DataError, LabelSpace
 
 
@@ -27,6 +27,7 @@ def test_subtitles_tell_figures_of_one_title_apart(
     said, pictures, maps = "CamVid; val; seed 1", [street.image], [street.truth]
     assert says(seeds_and_rounds(pictures, maps, [], maps, street_space, said), said)
     assert says(qualitative_results(pictures, {"Ours": maps}, None, street_space, said), said)
+    assert says(collages(pictures, maps, street_space, said), said)
     assert says(failure_analysis(iou, np.eye(4, dtype=np.int64), street_space, said), said)
 
 
@@ -53,6 +54,15 @@ def test_results_with_and_without_ground_truth(street: SimpleNamespace, street_s
     without = qualitative_results([street.image], predictions, None, street_space)
     assert titles(without) == ["Picture", "Ours", "Constant"]
     assert [text.get_text() for text in without.legends[0].get_texts()] == ["road", "traffic light", "sky"]
+
+
+def test_collages_show_the_picture_and_what_was_pasted(street: SimpleNamespace, street_space: LabelSpace) -> None:
+    figure = collages([street.image] * 2, [street.seeds, street.truth], street_space)
+    assert titles(figure) == ["Picture", "What was pasted"]
+    shown = [axes.get_images()[0].get_array() for axes in figure.axes]
+    np.testing.assert_array_equal(shown[2], street.image)
+    np.testing.assert_array_equal(shown[1], seed_overlay(street.image, street.seeds, street_space))
+    np.testing.assert_array_equal(figure.data["pasted"][1], street.truth)
 
 
 @pytest.fixture

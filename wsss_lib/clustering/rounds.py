@@ -17,6 +17,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
 from wsss_lib.clustering.center_loss import CenterLoss, class_means
+from wsss_lib.clustering.collages import PastedRegions
 from wsss_lib.clustering.network import RegionNetwork
 from wsss_lib.clustering.region_features import RegionFeatures, blocks, mean_and_scale
 from wsss_lib.clustering.relabel import by_classifier, by_nearest_center
@@ -96,6 +97,7 @@ def cluster(
     *,
     compute: Compute,
     seed: int,
+    pasted: PastedRegions | None = None,
     folder: Path | None = None,
     report: Report = SILENT,
 ) -> Iterator[Round]:
@@ -104,6 +106,8 @@ def cluster(
     Args:
         seeds: first label of every region of all pictures, ``IGNORE`` where unknown.
         certainty: how sure each seed is, 0..1.
+        pasted: regions of collages, with the same kind of features, that teach the network beside those of the streets
+            (not in the paper; ``collages``); they have no centre and are not relabelled.
         tags: of every picture; regions are relabelled among them.
         folder: where unfinished training is kept, so that a killed run goes on.
 
@@ -118,7 +122,7 @@ def cluster(
         checkpoint = None if folder is None else folder / f"round_{number}"
         share = config.certain[min(number, len(config.certain)) - 1]
         known = most_certain(labels, certainty, share)
-        done = _round(features, known, tags, config, compute, [seed, number], checkpoint, report)
+        done = _round(features, known, tags, config, compute, [seed, number], pasted, checkpoint, report)
         labels, certainty, after = done.labels, done.certainty, f"round {number}"
         yield done
     _warn(labels, tags, label_space, after, report)
@@ -142,6 +146,7 @@ def _round(
     config: ClusteringConfig,
     compute: Compute,
     seed: list[int],
+    pasted: PastedRegions | None,
     checkpoint: Path | None,
     report: Report,
 ) -> Round:
@@ -152,12 +157,19 @@ def _round(
     network.mean, network.scale = mean_and_scale(features, seed[0])
     compute.place(network)
 
+    def batch(step: int) -> tuple[Tensor, Tensor]:
+        streets = sampler.batch(step)
+        if pasted is None:
+            return streets
+        pooled, truth = zip(streets, pasted.batch([*seed, step, 1]), strict=True)
+        return torch.cat(pooled), torch.cat(truth)
+
     def cross_entropy(batch: tuple[Tensor, Tensor]) -> Tensor:
         pooled, truth = (value.to(compute.device) for value in batch)
-        return functional.cross_entropy(network(pooled), truth)
+        return _cross_entropy(network(pooled), truth, pasted)
 
     losses = train(
-        network, sampler.batch, cross_entropy, config.training, compute=compute, seed=torch_seed,
+        network, batch, cross_entropy, config.training, compute=compute, seed=torch_seed,
         head=[network.scores], checkpoint=_named(checkpoint, "phase_1"), report=report,
     )  # fmt: skip
     center = CenterLoss(_start_centers(network, sampler, compute), config.center_alpha).to(compute.device)
@@ -165,18 +177,35 @@ def _round(
     def with_centers(batch: tuple[Tensor, Tensor]) -> Tensor:
         pooled, truth = (value.to(compute.device) for value in batch)
         x = network.features(pooled).float()
-        loss = functional.cross_entropy(network.classify(x), truth) + config.center_weight * center(x, truth)
-        center.update(x, truth)
+        loss, streets = _cross_entropy(network.classify(x), truth, pasted), _streets(truth, pasted)
+        loss = loss + config.center_weight * center(x[streets], truth[streets])
+        center.update(x[streets], truth[streets])
         return loss
 
     # Phase 2 is short; it starts over after a kill, because the centres are not part of the network's checkpoint, and
     # every process goes through all of it, because centres that saw different regions would drift apart.
     center_losses = train(
-        network, lambda step: sampler.batch(config.training.steps + step), with_centers, config.center_training(),
+        network, lambda step: batch(config.training.steps + step), with_centers, config.center_training(),
         compute=compute.alone(), seed=torch_seed + 1, head=[network.scores], report=report,
     )  # fmt: skip
     labels, certainty = _relabel(network, center, features, tags, config, compute)
     return Round(labels, certainty, losses, center_losses)
+
+
+def _streets(truth: Int[Tensor, "batch"], pasted: PastedRegions | None) -> slice:
+    """Where a batch holds the streets' own regions: all of it, or what is before the pasted ones."""
+    return slice(len(truth) - (0 if pasted is None else pasted.config.batch_size))
+
+
+def _cross_entropy(
+    scores: Float[Tensor, "batch class"], truth: Int[Tensor, "batch"], pasted: PastedRegions | None
+) -> Tensor:
+    """Mean cross entropy of the streets' regions, and of the pasted ones with their weight."""
+    streets = _streets(truth, pasted)
+    loss = functional.cross_entropy(scores[streets], truth[streets])
+    if pasted is not None:
+        loss = loss + pasted.config.weight * functional.cross_entropy(scores[streets.stop :], truth[streets.stop :])
+    return loss
 
 
 class RegionSampler:

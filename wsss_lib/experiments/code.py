@@ -30,6 +30,8 @@ MADE_BY: dict[str, tuple[str, ...]] = {
     "class_maps": ("localization.patches",),
     "seeds": ("localization.patches", "regions.pooling", "clustering.seeds"),
     "region_features": ("clustering.region_features",),
+    "cuttings": ("regions.cuttings",),
+    "collages": ("clustering.collages", "clustering.region_features", "regions.superpixels", "regions.cuttings"),
     "clustering": ("clustering.rounds",),
     "segmentation": ("segmentation.pseudo_labels", "segmentation.networks", "segmentation.training"),
     "full_supervision": ("segmentation.networks", "segmentation.training"),
@@ -58,7 +60,8 @@ READ_BY: dict[str, tuple[str, ...]] = {
 """Reader of a source -> the modules that read its pictures, labels and tags."""
 
 GLUE = tuple(
-    f"wsss_lib.experiments.{name}" for name in ("pipeline", "class_maps", "segmentation", "counting", "inputs")
+    f"wsss_lib.experiments.{name}"
+    for name in ("pipeline", "class_maps", "collages", "segmentation", "counting", "inputs")
 )
 """The modules that put the work together. What one of them imports from another is followed into it."""
 

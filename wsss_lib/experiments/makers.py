@@ -51,6 +51,9 @@ def _clustering(stages: Stages, systems: str = "all") -> list[Task]:
         seed = stages.variant_seeds(variant)[0]
         first.setdefault(each.seed_rule, partial(stages.seeds_artefact, variant, seed))
         first.setdefault(each.features, partial(stages.features_artefact, variant, seed))
+    for variant, each in stages.role.variants.items():
+        if collages := stages.collages(variant, stages.variant_seeds(variant)[0]):
+            first.setdefault((each.collages, each.seed_rule, each.features), collages.artefact)
     rounds = [
         partial(stages.clustering_artefact, variant, seed)
         for variant in stages.role.variants

@@ -1,7 +1,8 @@
 """The stages of the paper on one role up to the labels; each is made once and found again in the artefact store.
 
 ``Stages`` of a role are the rows of the paper's Figure 2: classifier -> class maps -> superpixels -> seeds -> region
-features -> clustering; the networks that learn from the labels follow in ``segmentation``. A method returns values;
+features -> clustering; beyond the paper ``collages`` come before it. The networks that learn from the labels follow in
+``segmentation``. A method returns values;
 what is on disk is the store's affair.
 Asking for a late stage makes all earlier ones, so that any notebook can be run alone.
 """
@@ -35,6 +36,7 @@ from wsss_lib.data.simple_images import half_of
 from wsss_lib.data.toy.sequences import Flow
 from wsss_lib.experiments.class_maps import ClassMaps
 from wsss_lib.experiments.code import code_of
+from wsss_lib.experiments.collages import Collages
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
 from wsss_lib.experiments.inputs import read_flow, read_scenes, read_simple, weights_source
 from wsss_lib.experiments.memory import kept
@@ -270,6 +272,11 @@ class Stages:
         """:meth:`arrays`, one below the other (CamVid's are 0.9 GB)."""
         return np.concatenate([load_array(folder, picture) for picture in range(count)])
 
+    def collages(self, variant: str, seed: int = 0) -> Collages | None:
+        """The collages that a variant learns from besides, if it does."""
+        wanted = self.variant(variant).collages is not None
+        return Collages(stages=self, variant=variant, seed=seed) if wanted else None
+
     @lru_cache(maxsize=64)  # noqa: B019
     def rounds(self, variant: str = "default", seed: int = 0) -> list[Labels]:
         """Labels of all regions after every round."""
@@ -283,13 +290,13 @@ class Stages:
 
     def clustering_artefact(self, variant: str, seed: int) -> Artefact:
         """Labels and losses of all rounds of a variant."""
-        settings = self.variant(variant)
+        settings, collages = self.variant(variant), self.collages(variant, seed)
 
         def make(folder: Path) -> None:
             done = list(cluster(
                 self.features(variant, seed), *self.seeds_with_certainty(variant, seed), self.tags, self.label_space,
-                settings.clustering, compute=self.compute, seed=seed, folder=folder / "unfinished",
-                report=self.progress(f"clustering, {variant}"),
+                settings.clustering, compute=self.compute, seed=seed, pasted=collages and collages.regions(),
+                folder=folder / "unfinished", report=self.progress(f"clustering, {variant}"),
             ))  # fmt: skip
             save_arrays(folder / "rounds.npz", {f"round_{k}": each.labels for k, each in enumerate(done, 1)})
             losses = [{"losses": each.losses, "center_losses": each.center_losses} for each in done]
@@ -302,6 +309,8 @@ class Stages:
             "features": self.features_artefact(variant, seed),
             "pictures": self.scenes("train").fingerprint,
         }
+        if collages is not None:
+            inputs["collages"] = collages.artefact()
         return self.artefact("clustering", {"variant": settings, "seed": seed}, inputs, make)
 
     def label_maps(self, labels: Labels) -> RegionLabels:

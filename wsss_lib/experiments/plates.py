@@ -164,6 +164,20 @@ def segmentation_results(stages: Stages, rows: int = 3, split: str = "val") -> P
     return _kept(stages, figure, f"figure06_{split}")
 
 
+def collages(stages: Stages, rows: int = 3) -> PaperFigure:
+    """Collages that the method beyond the paper learns from, of training pictures spread over the set.
+
+    ``SettingsError`` if the role has no such method, or it no collages.
+    """
+    role, seed = stages.role, stages.role.clustering_seeds[0]
+    made = stages.collages(role.beyond[role.plus].labels, seed) if role.plus else None
+    if made is None:
+        raise SettingsError(f"nothing learns from collages of {role.played_by}; METHOD=plus does")
+    images, pasted = zip(*map(made.of, spread(rows, len(stages.scenes("train")))), strict=True)
+    said = _said(stages, [seed], "train", _method(role.plus, role.plus))
+    return _kept(stages, result_figures.collages(images, pasted, stages.label_space, said), "collages")
+
+
 def failures(experiment: Experiment, scores: pd.DataFrame) -> PaperFigure:
     """Figure 7: IoU of every class on val beside the paper's, and the confusion matrix, both over all seeds.
 

@@ -73,6 +73,20 @@ def qualitative_results(
 
 
 @drawn
+def collages(
+    images: Sequence[Image], pasted: Sequence[LabelMap], label_space: LabelSpace, subtitle: str = ""
+) -> PaperFigure:
+    """One row per collage: the picture with its pieces, and what of it was pasted, in the colours of its classes.
+
+    ``pasted`` is ``IGNORE`` where nothing was. ``subtitle`` says whose they are. Not a figure of the paper.
+    """
+    titles = {"title": "Simple pictures pasted into streets", "subtitle": subtitle}
+    figure = _picture_table(images, {"What was pasted": pasted}, None, label_space, **titles)
+    figure.data = {"pasted": list(pasted)}
+    return figure
+
+
+@drawn
 def failure_analysis(
     iou: pd.DataFrame,
     confusion: Int64[np.ndarray, "truth prediction"],

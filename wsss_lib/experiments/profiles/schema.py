@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from wsss_lib.classification.classifier import ClassifierConfig
+from wsss_lib.clustering.collages import CollageConfig
 from wsss_lib.clustering.region_features import RegionFeatureConfig
 from wsss_lib.clustering.rounds import ClusteringConfig
 from wsss_lib.clustering.seeds import SeedConfig
@@ -48,7 +49,8 @@ class Variant:
     """How seeds are chosen and clustered: the default method, or one of its alternatives.
 
     ``where`` names the localisation that the seeds come from: ``whole``, ``patches`` or ``dense``. ``beside`` is a
-    second one: a region's heat is then the mean of what it has in both.
+    second one: a region's heat is then the mean of what it has in both. With ``collages``, cuttings of the simple
+    pictures, pasted into the training pictures at places of the seeds, teach the region network too.
     """
 
     where: Where
@@ -57,6 +59,11 @@ class Variant:
     seeds: SeedConfig
     features: RegionFeatureConfig
     clustering: ClusteringConfig
+    collages: CollageConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.collages is not None and self.features.pooling != "mean":
+            raise SettingsError(f"collages need mean-pooled features, not {self.features.pooling}")
 
     @property
     def localisations(self) -> tuple[Where, ...]:
@@ -122,6 +129,8 @@ class Role:
             raise SettingsError(f"the first variant of role {self.dataset} must be called default")
         if self.dense is None and any("dense" in variant.localisations for variant in self.variants.values()):
             raise SettingsError(f"role {self.dataset} takes seeds from dense maps but has no dense localisation")
+        if self.learns_from != "simple" and any(variant.collages for variant in self.variants.values()):
+            raise SettingsError(f"role {self.dataset} has collages but learns from no simple pictures to cut from")
         if not set(self.segmentation_seeds) <= set(self.clustering_seeds) or not self.clustering_seeds:
             raise SettingsError(f"segmentation_seeds of role {self.dataset} must be among its clustering_seeds")
         for name, each in self.beyond.items():

@@ -1,0 +1,127 @@
+"""Collages of a role: what is pasted and kept, what the rounds learn from it, and what makes it stale."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from wsss_lib.clustering.collages import CollageConfig
+from wsss_lib.experiments import collages, pipeline
+from wsss_lib.experiments.profiles import load_profile
+from wsss_lib.vocabulary import IGNORE, SettingsError
+
+CONFIG = CollageConfig(pieces=4, smallest=0.0, batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def stages(finished, open_tiny):
+    """The finished stages with a variant that learns from collages."""
+    role = finished.main.role
+    variants = {**role.variants, "pasted": replace(role.variants["default"], collages=CONFIG)}
+    return open_tiny(finished.places.build, role=replace(role, variants=variants)).main
+
+
+@pytest.fixture(scope="module")
+def made(stages):
+    """Its collages, made."""
+    found = stages.collages("pasted")
+    assert found.artefact().complete
+    return found
+
+
+def test_what_is_kept_is_what_was_pasted(stages, made):
+    regions, features = made.regions(), stages.features("pasted")
+    assert regions.features.shape == (len(regions.labels), features.width)
+    assert set(regions.labels.tolist()) <= made.cuttings().keys() & made.spots().keys()
+    assert np.isfinite(regions.features).all()
+    rows = [made.pasted_into(picture) for picture in range(3)]
+    np.testing.assert_array_equal(np.concatenate(rows)[:, -1], regions.labels)
+
+
+def test_pieces_differ_from_picture_to_picture_and_come_again(stages, made):
+    scenes, places = stages.scenes("train"), []
+    for picture in range(3):
+        image, labels = made.of(picture)
+        assert labels.shape == image.shape[:2] == (48, 64)
+        far = labels == IGNORE  # beyond the soft edges of what was pasted
+        assert (image[far] == scenes.image(picture)[far]).mean() > 0.8
+        assert (image != scenes.image(picture)).any()
+        assert made.of(picture)[1].tolist() == labels.tolist()
+        places.append(labels)
+    assert (places[0] != places[1]).any()
+
+
+def test_spots_are_where_the_seeds_are(stages, made):
+    maps = stages.label_maps(stages.seeds("pasted"))
+    found = {label: sum(spot.mask.sum() for spot in spots) for label, spots in made.spots().items()}
+    expected = np.bincount(np.concatenate([each.ravel() for each in maps]), minlength=IGNORE + 1)
+    assert found == {label: expected[label] for label in range(IGNORE) if expected[label]}
+
+
+def test_a_worker_makes_the_same(made):
+    again = pickle.loads(pickle.dumps(made))
+    assert again is not made
+    np.testing.assert_array_equal(again.pasted_into(1), made.pasted_into(1))
+
+
+def test_pictures_are_cut_once_in_a_process(made, monkeypatch):
+    made.cuttings()
+    monkeypatch.setattr(collages, "whole_or_cut", None)
+    assert pickle.loads(pickle.dumps(made)).cuttings() == made.cuttings()
+    with pytest.raises(KeyError):
+        collages._once("nothing", "a", dict)["b"]
+    assert collages._once("nothing", "b", lambda: {"b": 1})["b"] == 1
+
+
+def test_the_rounds_learn_from_them(stages, made, monkeypatch):
+    """They are handed over, and no other variant gets any."""
+    given, cluster = {}, pipeline.cluster
+
+    def spied(*arguments, pasted, **others):
+        given[pasted is not None] = pasted
+        return cluster(*arguments, pasted=pasted, **others)
+
+    monkeypatch.setattr(pipeline, "cluster", spied)
+    assert len(stages.rounds("pasted")) == 2
+    np.testing.assert_array_equal(given[True].labels, made.regions().labels)
+    assert stages.collages("default") is None
+    assert set(given) == {True}  # the default was made before
+
+
+def test_all_seeds_learn_from_the_same(stages, open_tiny, finished):
+    role = replace(stages.role, classifier_per_seed=False)
+    same = open_tiny(finished.places.build, role=role).main
+    with same.experiment.store.asking():
+        assert same.collages("pasted", 0).artefact().key == same.collages("pasted", 1).artefact().key
+        assert same.clustering_artefact("pasted", 0).key != same.clustering_artefact("pasted", 1).key
+
+
+def test_another_setting_makes_other_rounds_of_this_variant_alone(stages, open_tiny, finished):
+    def keys(config):
+        variants = {**stages.role.variants, "pasted": replace(stages.role.variants["pasted"], collages=config)}
+        other = open_tiny(finished.places.build, role=replace(stages.role, variants=variants)).main
+        with other.experiment.store.asking():
+            artefacts = [
+                other.collages("pasted").artefact(),
+                *map(other.clustering_artefact, ("pasted", "default"), (0, 0)),
+            ]
+            return [each.key for each in artefacts], other.collages("pasted").cuttings_artefact().key
+
+    (one, rounds, default), cuttings = keys(CONFIG)
+    (more, others, same), uncut = keys(replace(CONFIG, pieces=5))
+    assert (one != more, rounds != others, default == same, cuttings == uncut) == (True,) * 4
+
+
+def test_a_variant_without_collages_has_no_settings_of_them(stages):
+    with pytest.raises(SettingsError, match="'default' of camvid has no collages"):
+        _ = collages.Collages(stages=stages, variant="default").config
+
+
+def test_what_cannot_have_collages_is_refused():
+    camvid = load_profile("camvid")
+    literal, voc = camvid.main.variants["paper_rules"], camvid.roles["voc"]
+    with pytest.raises(SettingsError, match="mean-pooled features"):
+        replace(literal, collages=CONFIG)
+    with pytest.raises(SettingsError, match="no simple pictures"):
+        replace(voc, variants={"default": replace(voc.variants["default"], collages=CONFIG)})

@@ -1,0 +1,121 @@
+"""Collages of a role (not in the paper): cuttings of simple pictures, where they are pasted, and what is kept of it."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float16
+
+from wsss_lib.clustering.collages import CollageConfig, PastedRegions, Spot, collage, pasted_labels, spots_of
+from wsss_lib.clustering.region_features import describe
+from wsss_lib.experiments.per_picture import load_array, make_each
+from wsss_lib.experiments.store import Artefact
+from wsss_lib.regions.cuttings import Cutting, Mask, outline, small, whole_or_cut
+from wsss_lib.regions.superpixels import superpixels
+from wsss_lib.vocabulary import IGNORE, Image, LabelMap, SettingsError
+
+if TYPE_CHECKING:
+    from wsss_lib.experiments.pipeline import Stages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collages:
+    """The collages of a variant: its seeds say where pieces go, its features describe what was pasted."""
+
+    stages: "Stages"
+    variant: str
+    seed: int = 0
+
+    @property
+    def config(self) -> CollageConfig:
+        """How much is pasted; ``SettingsError`` for a variant without collages."""
+        config = self.stages.variant(self.variant).collages
+        if config is None:
+            raise SettingsError(f"the variant {self.variant!r} of {self.stages.role.dataset} has no collages")
+        return config
+
+    def cuttings_artefact(self) -> Artefact:
+        """The outline of every simple picture, the same for all variants."""
+        stages, simple = self.stages, self.stages.simple
+
+        def make(folder: Path) -> None:
+            workers, report = stages.experiment.workers, stages.progress("outlines")
+            make_each(self.outline_of, folder, len(simple), workers=workers, report=report, compress=True)
+
+        return stages.artefact("cuttings", {}, {"pictures": simple.fingerprint}, make)
+
+    def outline_of(self, picture: int) -> Mask:
+        """The outline of one simple picture, computed anew."""
+        return outline(small(self.stages.simple.image(picture)))
+
+    def cuttings(self) -> dict[int, list[Cutting]]:
+        """Class -> what the simple pictures that stand for it give to paste; a class without any is left out."""
+        simple, folder = self.stages.simple, self.cuttings_artefact().folder
+
+        def cut() -> dict[int, list[Cutting]]:
+            found: dict[int, list[Cutting]] = {}
+            for simple_class, target in enumerate(simple.targets):
+                if target != IGNORE:
+                    members = np.flatnonzero(np.array(simple.labels) == simple_class).tolist()
+                    images = [small(simple.image(picture)) for picture in members]
+                    masks = [load_array(folder, picture) for picture in members]
+                    found[target] = found.get(target, []) + whole_or_cut(images, masks)
+            return {target: cuttings for target, cuttings in found.items() if cuttings}
+
+        return _once("cuttings", folder, cut)
+
+    def spots(self) -> dict[int, list[Spot]]:
+        """Class -> where the variant's seeds have something of it."""
+        stages, config = self.stages, self.config
+        folder = stages.seeds_artefact(self.variant, self.seed).folder
+        return _once(
+            "spots",
+            (folder, config),
+            lambda: spots_of(stages.label_maps(stages.seeds(self.variant, self.seed)), config),
+        )
+
+    def of(self, picture: int) -> tuple[Image, LabelMap]:
+        """One training picture with pieces pasted in, and their labels."""
+        image, rng = self.stages.scenes("train").image(picture), np.random.default_rng(picture)
+        return collage(image, self.cuttings(), self.spots(), self.config, rng)
+
+    def pasted_into(self, picture: int) -> Float16[np.ndarray, "region feature_and_label"]:
+        """Features of the regions that were pasted into one training picture; the last column is their label."""
+        stages, (image, labels) = self.stages, self.of(picture)
+        regions, backbone = superpixels(image, stages.role.superpixels), stages.classifier(self.seed).backbone
+        label = pasted_labels(labels, regions)
+        features = describe(backbone, image, regions, stages.variant(self.variant).features, compute=stages.compute)
+        return np.column_stack([features, label.astype(np.float16)])[label != IGNORE]
+
+    def artefact(self) -> Artefact:
+        """What is kept of the regions that were pasted into every training picture; all seeds learn from the same."""
+        stages, features = self.stages, self.stages.variant(self.variant).features
+
+        def make(folder: Path) -> None:
+            stages.make_each(self.pasted_into, folder, "train", "collages")
+
+        params = {"config": self.config, "superpixels": stages.role.superpixels, "features": features}
+        inputs = {
+            "cuttings": self.cuttings_artefact(),
+            "seeds": stages.seeds_artefact(self.variant, self.seed),
+            "features": stages.features_artefact(self.variant, self.seed),
+        }
+        return stages.artefact("collages", params, inputs, make)
+
+    def regions(self) -> PastedRegions:
+        """All regions that were pasted (CamVid's are 0.35 GB)."""
+        folder, count = self.artefact().folder, len(self.stages.scenes("train"))
+        rows = np.concatenate([load_array(folder, picture) for picture in range(count)])
+        return PastedRegions(rows[:, :-1], rows[:, -1].astype(np.uint8), self.config)
+
+
+_kept: dict[str, tuple[Hashable, Any]] = {}
+
+
+def _once(kind: str, key: Hashable, make: Callable[[], Any]) -> Any:
+    """What was made last of a kind, if it had the same key: a worker opens its stages anew for every few pictures."""
+    if kind not in _kept or _kept[kind][0] != key:
+        _kept[kind] = key, make()
+    return _kept[kind][1]
