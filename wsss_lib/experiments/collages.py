@@ -101,6 +101,7 @@ class Collages:
             "cuttings": self.cuttings_artefact(),
             "seeds": stages.seeds_artefact(self.variant, self.seed),
             "features": stages.features_artefact(self.variant, self.seed),
+            "pictures": stages.scenes("train").fingerprint,
         }
         return stages.artefact("collages", params, inputs, make)
 

@@ -16,8 +16,16 @@ import numpy as np
 import torch
 
 from wsss_lib.classification.classifier import build_classifier, train_classifier
+from wsss_lib.clustering.collages import PastedRegions
 from wsss_lib.clustering.network import RegionNetwork
-from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFeatures, blocks, describe
+from wsss_lib.clustering.region_features import (
+    MaskedRoi,
+    MeanPooled,
+    RegionFeatureConfig,
+    RegionFeatures,
+    blocks,
+    describe,
+)
 from wsss_lib.clustering.rounds import cluster
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.provenance import peak_memory_mb
@@ -45,9 +53,10 @@ TRAININGS = {
 }  # fmt: skip
 """How many trainings of our network a system costs, by the steps of its own trainings; a rough guide."""
 
-UNPLANNED = ("seeds", "confusion")
-"""Stages that are not measured, so their hours come on top: the choice of seeds from class maps and superpixels, and
-the comparison of what was made with the true label maps. Both are the processor's work, a pass over pictures each.
+UNPLANNED = ("seeds", "cuttings", "confusion")
+"""Stages that are not measured, so their hours come on top: the choice of seeds from class maps and superpixels, the
+outlines of simple pictures, and the comparison of what was made with the true label maps. All are the processor's work,
+a pass over pictures each.
 """
 
 Value = TypeVar("Value")
@@ -153,6 +162,14 @@ def _clustering(stages: Stages, work: Workload) -> Iterator[Estimate]:
         if units := work.pictures(work.take("region_features", config=config)):
             disk = units * kept.nbytes
             yield _estimate(stages, f"region features, {config.pooling}", units, "pictures", seconds, memory, disk)
+        if units := work.pictures(work.take("collages", config=variant.collages, features=config)):
+
+            def again(config: RegionFeatureConfig = config) -> object:
+                """What a collage costs: superpixels of its own and their description; to paste is quick."""
+                return describe(backbone, image, superpixels(image, role.superpixels), config, compute=compute)
+
+            _, seconds, memory = _timed(again, compute)
+            yield _estimate(stages, f"collages, {name}", units, "pictures", seconds, memory, units * kept.nbytes)
         twice = np.array([count, count])
         features = (
             MaskedRoi([kept, kept], [regions, regions], twice, device=compute.device)
@@ -160,12 +177,15 @@ def _clustering(stages: Stages, work: Workload) -> Iterator[Estimate]:
             else MeanPooled(np.concatenate([kept, kept]), twice)
         )
 
-        def run(steps: int, features=features, settings=variant.clustering) -> None:
+        pasted = variant.collages and PastedRegions(kept, seeds[:count], variant.collages)
+
+        def run(steps: int, features=features, settings=variant.clustering, pasted=pasted) -> None:
             short = replace(
                 settings, rounds=1, center_steps=1, certain=(1.0,), training=replace(settings.training, steps=steps)
             )
             sure = np.ones(2 * count, dtype=np.float32)
-            list(cluster(features, seeds, sure, everything, stages.label_space, short, compute=compute, seed=0))
+            given = {"compute": compute, "seed": 0, "pasted": pasted}
+            list(cluster(features, seeds, sure, everything, stages.label_space, short, **given))
 
         seconds, memory = _per_step(run, compute)
         asked, rounds = work.take("clustering", variant=variant), variant.clustering.rounds

@@ -1,8 +1,9 @@
 """What a profile will cost on this machine: hours, disk and memory of its stages, before anything starts.
 
-Of every stage but the choice of seeds and the comparison with true label maps, which come on top (``UNPLANNED``).
-A few steps or pictures of every stage are run for real, at full size, and multiplied by how many there will be. Where
-the profile ``paper`` is given no data folder, pictures are random textures of the real size, as many as published.
+Of every stage but the choice of seeds, the outlines of simple pictures and the comparison with true label maps, which
+come on top (``UNPLANNED``). A few steps or pictures of every stage are run for real,
+at full size, and multiplied by how many there will be. Where the profile ``paper`` is given no data folder, pictures
+are random textures of the real size, as many as published.
 It can also be kept, as ``plan.csv`` and a Markdown table for every role.
 """
 
