@@ -29,7 +29,14 @@ def clean(monkeypatch):
     monkeypatch.setattr("wsss_lib.experiments.provenance.source_state", lambda *_: state)
 
 
-PICTURES = {"figure01_teaser", "figure05_seeds_and_rounds", "figure05_seeds_and_rounds_voc", "figure06_val", "rounds"}
+PICTURES = {
+    "figure01_teaser",
+    "figure05_seeds_and_rounds",
+    "figure05_seeds_and_rounds_voc",
+    "figure06_val",
+    "rounds",
+    "collages",
+}
 
 
 @pytest.fixture
