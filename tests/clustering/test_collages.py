@@ -150,7 +150,7 @@ def test_classes_come_at_equal_chance_and_only_where_both_are_known():
         seen += np.setdiff1d(labels, [IGNORE]).tolist()
     assert set(seen) == {0, 1}
     assert 18 < seen.count(0) < 42
-    with pytest.raises(DataError, match="no class has both"):
+    with pytest.raises(DataError, match="leave collages out"):
         collage(GREY, {0: [red()]}, {7: [spot(0, 0, 5, 5)]}, CONFIG, np.random.default_rng(0))
 
 

@@ -84,16 +84,27 @@ def test_pasted_regions_teach_what_the_seeds_do_not_know(plane, three_classes):
 
 
 def test_pasted_regions_weigh_what_they_are_told_and_have_no_centre(plane, three_classes, monkeypatch):
-    """The loss is that of the streets plus the weight times that of the pasted ones; centres see the streets alone."""
-    scores, truth = torch.tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1, 0])
-    pasted = PastedRegions(plane.features.array[:5], plane.truth[:5], CollageConfig(batch_size=1, weight=0.5))
-    expected = (np.log(1 + np.exp(-2)) + np.log(2)) / 2
-    assert rounds._cross_entropy(scores[:2], truth[:2], None).item() == pytest.approx(expected)
-    assert rounds._cross_entropy(scores, truth, pasted).item() == pytest.approx(expected + 0.5 * np.log(1 + np.e))
+    """Scores (2, 0) and (0, 1) of two regions of class 0: 0.5 * (log(1 + e^-2) + log(1 + e)) / 2; centres see none."""
+    pasted = PastedRegions(plane.features.array[:5], plane.truth[:5], CollageConfig(batch_size=5, weight=0.5))
+    batch, expected = (
+        [torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0])],
+        (np.log1p(np.exp(-2)), np.log1p(np.e)),
+    )
+    assert rounds._of_pasted(torch.nn.Identity(), pasted, batch).item() == pytest.approx(0.5 * np.mean(expected))
+    assert rounds._of_pasted(torch.nn.Identity(), None, []) == 0
+    taught, train = [], rounds.train
+    monkeypatch.setattr(
+        rounds,
+        "train",
+        lambda net, batch, *rest, **more: (taught.append(batch(3)), train(net, batch, *rest, **more))[1],
+    )
     seen, update = [], rounds.CenterLoss.update
     monkeypatch.setattr(rounds.CenterLoss, "update", lambda self, x, y: (seen.append(len(y)), update(self, x, y)))
     run(plane, three_classes, replace(CONFIG, rounds=1), pasted=pasted)
     assert set(seen) == {32}
+    # apart, so that processes which train together get a share of either
+    assert [[len(part) for part in batch] for batch in taught] == [[32, 32, 5, 5]] * 2
+    assert taught[0][2].tolist() != taught[1][2].tolist()
 
 
 @pytest.mark.parametrize("relabel", ["classifier", "nearest_center"])

@@ -10,8 +10,8 @@ from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.files import load_json
 from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.places import Places
-from wsss_lib.experiments.profiles import PAPER
-from wsss_lib.experiments.shared import make_together
+from wsss_lib.experiments.profiles import PAPER, load_profile
+from wsss_lib.experiments.shared import _batch_sizes, make_together
 from wsss_lib.vocabulary import SettingsError
 
 
@@ -67,6 +67,11 @@ def test_the_processes_of_torchrun_must_divide_the_batches(tmp_path, monkeypatch
     profile, places = replace(PAPER, textures=True), Places(profile="paper-dry", build=tmp_path)
     with pytest.raises(SettingsError, match="16 processes cannot divide batches of 10 between them"):
         make_together(["segmentation"], places, processes=1, profile=profile)
+
+
+def test_processes_divide_pasted_regions_too():
+    assert _batch_sizes(load_profile("camvid-plus").main)["clustering"] == {512, 128}
+    assert _batch_sizes(load_profile("camvid").roles["voc"])["clustering"] == {512}
 
 
 def test_the_names_are_in_the_order_of_the_method():

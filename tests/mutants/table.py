@@ -45,7 +45,7 @@ MUTANTS = (
     Mutant("clustering/collages.py", "labels[here][shown] = label", "labels[here] = label", "only what was pasted has its label", "clustering/test_collages.py"),
     Mutant("clustering/collages.py", "adapted * (picture.mean() - image", "adapted * (picture.mean() + image", "pieces come nearer to the picture's brightness", "clustering/test_collages.py"),
     Mutant("clustering/collages.py", "count.max(1) >= _PURE", "count.max(1) <= _PURE", "regions are pure", "clustering/test_collages.py"),
-    Mutant(ROUNDS, "loss + pasted.config.weight *", "loss + 0 *", "pasted regions teach", "clustering/test_rounds.py"),
+    Mutant(ROUNDS, "return pasted.config.weight *", "return 0 *", "pasted regions teach", "clustering/test_rounds.py"),
     # superpixels and pooling
     Mutant("regions/pooling.py", "(area / (height * width)", "(area / (height + width)", "share of a bin that a region covers", "regions/test_pooling.py"),
     Mutant("regions/pooling.py", "((1.0 / sizes)[ids]", "((sizes / sizes)[ids]", "a mean over the pixels, not a sum", "regions/test_pooling.py"),

@@ -7,7 +7,8 @@ like all others, by features of the picture that they were pasted into.
 
 Source of the idea: Dwibedi, Misra, Hebert, "Cut, paste and learn", ICCV 2017, where masks come from a network that has
 learnt from true ones. Here nobody has drawn any: outlines are saliency's (``regions.cuttings``), and places and sizes
-those of the connected parts of the seeds. All numbers are choices, the first ones tried but for the smallest spot.
+those of the connected parts of the seeds. All numbers are choices; of the smallest spot two were tried, of the weight
+and the size of a batch three, on CamVid.
 """
 
 from collections.abc import Mapping, Sequence
@@ -97,7 +98,10 @@ def collage(
     """
     classes = sorted(cuttings.keys() & spots.keys())
     if not classes:
-        raise DataError("no class has both a cutting and a spot in the seeds: there is nothing to make a collage of")
+        raise DataError(
+            "no class has both a simple picture to paste and a place among the seeds; add simple pictures of the tags,"
+            " or leave collages out"
+        )
     picture, labels = image.astype(np.float32), np.full(image.shape[:2], IGNORE, np.uint8)
     for label in rng.choice(classes, config.pieces).tolist():
         cutting = cuttings[label][int(rng.integers(len(cuttings[label])))]

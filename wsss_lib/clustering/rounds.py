@@ -5,7 +5,7 @@ A round trains a fresh region network in two phases, cross entropy, then cross e
 the start pulls everything to the large classes (paper 4.2), hence two phases.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -157,16 +157,13 @@ def _round(
     network.mean, network.scale = mean_and_scale(features, seed[0])
     compute.place(network)
 
-    def batch(step: int) -> tuple[Tensor, Tensor]:
-        streets = sampler.batch(step)
-        if pasted is None:
-            return streets
-        pooled, truth = zip(streets, pasted.batch([*seed, step, 1]), strict=True)
-        return torch.cat(pooled), torch.cat(truth)
+    def batch(step: int) -> tuple[Tensor, ...]:
+        """Features and labels of a street's regions; behind them those of pasted ones, which are drawn apart."""
+        return *sampler.batch(step), *(pasted.batch([*seed, step, 1]) if pasted else ())
 
-    def cross_entropy(batch: tuple[Tensor, Tensor]) -> Tensor:
-        pooled, truth = (value.to(compute.device) for value in batch)
-        return _cross_entropy(network(pooled), truth, pasted)
+    def cross_entropy(batch: tuple[Tensor, ...]) -> Tensor:
+        pooled, truth, *more = (value.to(compute.device) for value in batch)
+        return functional.cross_entropy(network(pooled), truth) + _of_pasted(network, pasted, more)
 
     losses = train(
         network, batch, cross_entropy, config.training, compute=compute, seed=torch_seed,
@@ -174,13 +171,12 @@ def _round(
     )  # fmt: skip
     center = CenterLoss(_start_centers(network, sampler, compute), config.center_alpha).to(compute.device)
 
-    def with_centers(batch: tuple[Tensor, Tensor]) -> Tensor:
-        pooled, truth = (value.to(compute.device) for value in batch)
+    def with_centers(batch: tuple[Tensor, ...]) -> Tensor:
+        pooled, truth, *more = (value.to(compute.device) for value in batch)
         x = network.features(pooled).float()
-        loss, streets = _cross_entropy(network.classify(x), truth, pasted), _streets(truth, pasted)
-        loss = loss + config.center_weight * center(x[streets], truth[streets])
-        center.update(x[streets], truth[streets])
-        return loss
+        loss = functional.cross_entropy(network.classify(x), truth) + config.center_weight * center(x, truth)
+        center.update(x, truth)
+        return loss + _of_pasted(network, pasted, more)
 
     # Phase 2 is short; it starts over after a kill, because the centres are not part of the network's checkpoint, and
     # every process goes through all of it, because centres that saw different regions would drift apart.
@@ -192,20 +188,12 @@ def _round(
     return Round(labels, certainty, losses, center_losses)
 
 
-def _streets(truth: Int[Tensor, "batch"], pasted: PastedRegions | None) -> slice:
-    """Where a batch holds the streets' own regions: all of it, or what is before the pasted ones."""
-    return slice(len(truth) - (0 if pasted is None else pasted.config.batch_size))
-
-
-def _cross_entropy(
-    scores: Float[Tensor, "batch class"], truth: Int[Tensor, "batch"], pasted: PastedRegions | None
-) -> Tensor:
-    """Mean cross entropy of the streets' regions, and of the pasted ones with their weight."""
-    streets = _streets(truth, pasted)
-    loss = functional.cross_entropy(scores[streets], truth[streets])
-    if pasted is not None:
-        loss = loss + pasted.config.weight * functional.cross_entropy(scores[streets.stop :], truth[streets.stop :])
-    return loss
+def _of_pasted(network: RegionNetwork, pasted: PastedRegions | None, batch: Sequence[Tensor]) -> Tensor | float:
+    """Weighted mean cross entropy of pasted regions, given as features and labels; 0 where there are none."""
+    if pasted is None:
+        return 0.0
+    features, labels = batch
+    return pasted.config.weight * functional.cross_entropy(network(features), labels)
 
 
 class RegionSampler:

@@ -9,7 +9,7 @@ from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.places import Places
-from wsss_lib.experiments.profiles import Profile, Role
+from wsss_lib.experiments.profiles import Profile, Role, Variant
 from wsss_lib.training.together import Together, launch, world_size
 from wsss_lib.vocabulary import SettingsError
 
@@ -20,10 +20,15 @@ def _batch_sizes(role: Role) -> dict[str, set[int]]:
     compared = [getattr(config, "training", None) for config in role.systems.values()]
     return {
         "classifier": {role.classifier.training.batch_size},
-        "clustering": {variant.clustering.training.batch_size for variant in role.variants.values()},
+        "clustering": {size for variant in role.variants.values() for size in _of_regions(variant)},
         "segmentation": {config.training.batch_size for config in networks},
         "systems": {(role.compared or role.segmentation).training.batch_size, *(t.batch_size for t in compared if t)},
     }
+
+
+def _of_regions(variant: Variant) -> set[int]:
+    pasted = variant.collages
+    return {variant.clustering.training.batch_size, *([] if pasted is None else [pasted.batch_size])}
 
 
 def make_together(names: Sequence[str], places: Places, *, processes: int, profile: Profile | None = None) -> None:
