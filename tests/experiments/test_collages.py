@@ -74,6 +74,14 @@ def test_pictures_are_cut_once_in_a_process(made, monkeypatch):
     assert collages._once("nothing", "b", lambda: {"b": 1})["b"] == 1
 
 
+def test_of_every_class_that_stands_for_one_the_first_pictures_are_cut(stages, made, monkeypatch):
+    """Seven pictures of three classes, of which the second stands for none: at most two of the others."""
+    simple = replace(made.stages.simple, classes=("a", "b", "c"), labels=(0, 1, 2, 0, 0, 1, 2), targets=(4, IGNORE, 0))
+    monkeypatch.setitem(vars(stages), "simple", simple)
+    monkeypatch.setattr(collages, "MOST", 2)
+    assert collages.Collages(stages=stages, variant="pasted").pictures == [0, 3, 2, 6]
+
+
 def test_the_rounds_learn_from_them(stages, made, monkeypatch):
     """They are handed over, and no other variant gets any."""
     given, cluster = {}, pipeline.cluster

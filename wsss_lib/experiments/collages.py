@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,10 @@ from wsss_lib.vocabulary import IGNORE, Image, LabelMap, SettingsError
 
 if TYPE_CHECKING:
     from wsss_lib.experiments.pipeline import Stages
+
+
+MOST = 200
+"""Pictures of a simple class that are cut, the first ones: they stay in memory, and ImageNet has a thousand of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,18 +43,25 @@ class Collages:
         return config
 
     def cuttings_artefact(self) -> Artefact:
-        """The outline of every simple picture, the same for all variants."""
-        stages, simple = self.stages, self.stages.simple
+        """The outline of every picture that is cut, the same for all variants."""
+        stages = self.stages
 
         def make(folder: Path) -> None:
             workers, report = stages.experiment.workers, stages.progress("outlines")
-            make_each(self.outline_of, folder, len(simple), workers=workers, report=report, compress=True)
+            make_each(self.outline_of, folder, len(self.pictures), workers=workers, report=report, compress=True)
 
-        return stages.artefact("cuttings", {}, {"pictures": simple.fingerprint}, make)
+        return stages.artefact("cuttings", {"most": MOST}, {"pictures": stages.simple.fingerprint}, make)
 
-    def outline_of(self, picture: int) -> Mask:
-        """The outline of one simple picture, computed anew."""
-        return outline(small(self.stages.simple.image(picture)))
+    @cached_property
+    def pictures(self) -> list[int]:
+        """Which simple pictures are cut: the first ``MOST`` of every class that stands for one of the target's."""
+        simple, labels = self.stages.simple, np.array(self.stages.simple.labels)
+        wanted = [number for number, target in enumerate(simple.targets) if target != IGNORE]
+        return [picture for number in wanted for picture in np.flatnonzero(labels == number)[:MOST].tolist()]
+
+    def outline_of(self, place: int) -> Mask:
+        """The outline of one of the ``pictures``, computed anew."""
+        return outline(small(self.stages.simple.image(self.pictures[place])))
 
     def cuttings(self) -> dict[int, list[Cutting]]:
         """Class -> what the simple pictures that stand for it give to paste; a class without any is left out."""
@@ -56,12 +69,12 @@ class Collages:
 
         def cut() -> dict[int, list[Cutting]]:
             found: dict[int, list[Cutting]] = {}
-            for simple_class, target in enumerate(simple.targets):
-                if target != IGNORE:
-                    members = np.flatnonzero(np.array(simple.labels) == simple_class).tolist()
-                    images = [small(simple.image(picture)) for picture in members]
-                    masks = [load_array(folder, picture) for picture in members]
-                    found[target] = found.get(target, []) + whole_or_cut(images, masks)
+            for simple_class, places in groupby(range(len(self.pictures)), lambda i: simple.labels[self.pictures[i]]):
+                members = list(places)
+                images = [small(simple.image(self.pictures[place])) for place in members]
+                masks = [load_array(folder, place) for place in members]
+                target = simple.targets[simple_class]
+                found[target] = found.get(target, []) + whole_or_cut(images, masks)
             return {target: cuttings for target, cuttings in found.items() if cuttings}
 
         return _once("cuttings", folder, cut)
