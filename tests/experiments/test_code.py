@@ -173,6 +173,12 @@ def test_what_other_modules_put_together_counts(finished, ask, reaches):
     assert reaches <= code_behind(finished, ask)
 
 
+def test_collages_make_nothing_of_the_papers_method_stale(finished):
+    """A method counts where its name is used: those of collages are called like nothing else."""
+    for ask in (lambda stages: stages.classifier_artefact(0), lambda stages: stages.seeds_artefact("default", 0)):
+        assert not [name for name in code_behind(finished, ask) if name.startswith("Collages.")]
+
+
 def test_a_count_does_not_depend_on_what_makes_other_label_maps(finished):
     assert "_guesses" not in code_behind(finished, lambda stages: counted_round(stages, "default", 0, 1))
 

@@ -31,7 +31,7 @@ def made(stages):
 
 
 def test_what_is_kept_is_what_was_pasted(stages, made):
-    regions, features = made.regions(), stages.features("pasted")
+    regions, features = made.pasted(), stages.features("pasted")
     assert regions.features.shape == (len(regions.labels), features.width)
     assert set(regions.labels.tolist()) <= made.cuttings().keys() & made.spots().keys()
     assert np.isfinite(regions.features).all()
@@ -42,12 +42,12 @@ def test_what_is_kept_is_what_was_pasted(stages, made):
 def test_pieces_differ_from_picture_to_picture_and_come_again(stages, made):
     scenes, places = stages.scenes("train"), []
     for picture in range(3):
-        image, labels = made.of(picture)
+        image, labels = made.collage_of(picture)
         assert labels.shape == image.shape[:2] == (48, 64)
         far = labels == IGNORE  # beyond the soft edges of what was pasted
         assert (image[far] == scenes.image(picture)[far]).mean() > 0.8
         assert (image != scenes.image(picture)).any()
-        assert made.of(picture)[1].tolist() == labels.tolist()
+        assert made.collage_of(picture)[1].tolist() == labels.tolist()
         places.append(labels)
     assert (places[0] != places[1]).any()
 
@@ -79,7 +79,7 @@ def test_of_every_class_that_stands_for_one_the_first_pictures_are_cut(stages, m
     simple = replace(made.stages.simple, classes=("a", "b", "c"), labels=(0, 1, 2, 0, 0, 1, 2), targets=(4, IGNORE, 0))
     monkeypatch.setitem(vars(stages), "simple", simple)
     monkeypatch.setattr(collages, "MOST", 2)
-    assert collages.Collages(stages=stages, variant="pasted").pictures == [0, 3, 2, 6]
+    assert collages.Collages(stages=stages, variant="pasted").to_cut == [0, 3, 2, 6]
 
 
 def test_the_rounds_learn_from_them(stages, made, monkeypatch):
@@ -92,7 +92,7 @@ def test_the_rounds_learn_from_them(stages, made, monkeypatch):
 
     monkeypatch.setattr(pipeline, "cluster", spied)
     assert len(stages.rounds("pasted")) == 2
-    np.testing.assert_array_equal(given[True].labels, made.regions().labels)
+    np.testing.assert_array_equal(given[True].labels, made.pasted().labels)
     assert stages.collages("default") is None
     assert set(given) == {True}  # the default was made before
 
@@ -123,7 +123,7 @@ def test_another_setting_makes_other_rounds_of_this_variant_alone(stages, open_t
 
 def test_a_variant_without_collages_has_no_settings_of_them(stages):
     with pytest.raises(SettingsError, match="'default' of camvid has no collages"):
-        _ = collages.Collages(stages=stages, variant="default").config
+        _ = collages.Collages(stages=stages, variant="default").settings
 
 
 def test_what_cannot_have_collages_is_refused():

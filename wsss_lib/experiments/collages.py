@@ -35,7 +35,7 @@ class Collages:
     seed: int = 0
 
     @property
-    def config(self) -> CollageConfig:
+    def settings(self) -> CollageConfig:
         """How much is pasted; ``SettingsError`` for a variant without collages."""
         config = self.stages.variant(self.variant).collages
         if config is None:
@@ -48,20 +48,20 @@ class Collages:
 
         def make(folder: Path) -> None:
             workers, report = stages.experiment.workers, stages.progress("outlines")
-            make_each(self.outline_of, folder, len(self.pictures), workers=workers, report=report, compress=True)
+            make_each(self.outline_of, folder, len(self.to_cut), workers=workers, report=report, compress=True)
 
         return stages.artefact("cuttings", {"most": MOST}, {"pictures": stages.simple.fingerprint}, make)
 
     @cached_property
-    def pictures(self) -> list[int]:
+    def to_cut(self) -> list[int]:
         """Which simple pictures are cut: the first ``MOST`` of every class that stands for one of the target's."""
         simple, labels = self.stages.simple, np.array(self.stages.simple.labels)
         wanted = [number for number, target in enumerate(simple.targets) if target != IGNORE]
         return [picture for number in wanted for picture in np.flatnonzero(labels == number)[:MOST].tolist()]
 
     def outline_of(self, place: int) -> Mask:
-        """The outline of one of the ``pictures``, computed anew."""
-        return outline(small(self.stages.simple.image(self.pictures[place])))
+        """The outline of a picture of ``to_cut``, computed anew."""
+        return outline(small(self.stages.simple.image(self.to_cut[place])))
 
     def cuttings(self) -> dict[int, list[Cutting]]:
         """Class -> what the simple pictures that stand for it give to paste; a class without any is left out."""
@@ -69,9 +69,9 @@ class Collages:
 
         def cut() -> dict[int, list[Cutting]]:
             found: dict[int, list[Cutting]] = {}
-            for simple_class, places in groupby(range(len(self.pictures)), lambda i: simple.labels[self.pictures[i]]):
+            for simple_class, places in groupby(range(len(self.to_cut)), lambda i: simple.labels[self.to_cut[i]]):
                 members = list(places)
-                images = [small(simple.image(self.pictures[place])) for place in members]
+                images = [small(simple.image(self.to_cut[place])) for place in members]
                 masks = [load_array(folder, place) for place in members]
                 target = simple.targets[simple_class]
                 found[target] = found.get(target, []) + whole_or_cut(images, masks)
@@ -81,7 +81,7 @@ class Collages:
 
     def spots(self) -> dict[int, list[Spot]]:
         """Class -> where the variant's seeds have something of it."""
-        stages, config = self.stages, self.config
+        stages, config = self.stages, self.settings
         folder = stages.seeds_artefact(self.variant, self.seed).folder
         return _once(
             "spots",
@@ -89,14 +89,14 @@ class Collages:
             lambda: spots_of(stages.label_maps(stages.seeds(self.variant, self.seed)), config),
         )
 
-    def of(self, picture: int) -> tuple[Image, LabelMap]:
+    def collage_of(self, picture: int) -> tuple[Image, LabelMap]:
         """One training picture with pieces pasted in, and their labels."""
         image, rng = self.stages.scenes("train").image(picture), np.random.default_rng(picture)
-        return collage(image, self.cuttings(), self.spots(), self.config, rng)
+        return collage(image, self.cuttings(), self.spots(), self.settings, rng)
 
     def pasted_into(self, picture: int) -> Float16[np.ndarray, "region feature_and_label"]:
         """Features of the regions that were pasted into one training picture; the last column is their label."""
-        stages, (image, labels) = self.stages, self.of(picture)
+        stages, (image, labels) = self.stages, self.collage_of(picture)
         regions, backbone = superpixels(image, stages.role.superpixels), stages.classifier(self.seed).backbone
         label = pasted_labels(labels, regions)
         features = describe(backbone, image, regions, stages.variant(self.variant).features, compute=stages.compute)
@@ -109,7 +109,7 @@ class Collages:
         def make(folder: Path) -> None:
             stages.make_each(self.pasted_into, folder, "train", "collages")
 
-        params = {"config": self.config, "superpixels": stages.role.superpixels, "features": features}
+        params = {"config": self.settings, "superpixels": stages.role.superpixels, "features": features}
         inputs = {
             "cuttings": self.cuttings_artefact(),
             "seeds": stages.seeds_artefact(self.variant, self.seed),
@@ -118,11 +118,11 @@ class Collages:
         }
         return stages.artefact("collages", params, inputs, make)
 
-    def regions(self) -> PastedRegions:
+    def pasted(self) -> PastedRegions:
         """All regions that were pasted (CamVid's are 0.35 GB)."""
         folder, count = self.artefact().folder, len(self.stages.scenes("train"))
         rows = np.concatenate([load_array(folder, picture) for picture in range(count)])
-        return PastedRegions(rows[:, :-1], rows[:, -1].astype(np.uint8), self.config)
+        return PastedRegions(rows[:, :-1], rows[:, -1].astype(np.uint8), self.settings)
 
 
 _kept: dict[str, tuple[Hashable, Any]] = {}

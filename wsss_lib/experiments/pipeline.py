@@ -295,7 +295,7 @@ class Stages:
         def make(folder: Path) -> None:
             done = list(cluster(
                 self.features(variant, seed), *self.seeds_with_certainty(variant, seed), self.tags, self.label_space,
-                settings.clustering, compute=self.compute, seed=seed, pasted=collages and collages.regions(),
+                settings.clustering, compute=self.compute, seed=seed, pasted=collages and collages.pasted(),
                 folder=folder / "unfinished", report=self.progress(f"clustering, {variant}"),
             ))  # fmt: skip
             save_arrays(folder / "rounds.npz", {f"round_{k}": each.labels for k, each in enumerate(done, 1)})

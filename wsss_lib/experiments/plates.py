@@ -173,7 +173,7 @@ def collages(stages: Stages, rows: int = 3) -> PaperFigure:
     made = stages.collages(role.beyond[role.plus].labels, seed) if role.plus else None
     if made is None:
         raise SettingsError(f"nothing learns from collages of {role.played_by}; METHOD=plus does")
-    images, pasted = zip(*map(made.of, spread(rows, len(stages.scenes("train")))), strict=True)
+    images, pasted = zip(*map(made.collage_of, spread(rows, len(stages.scenes("train")))), strict=True)
     said = _said(stages, [seed], "train", _method(role.plus, role.plus))
     return _kept(stages, result_figures.collages(images, pasted, stages.label_space, said), "collages")
 
