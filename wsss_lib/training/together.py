@@ -123,6 +123,10 @@ def _work(fabric: Any, task: Callable[..., None], arguments: tuple[Any, ...], fo
     except WsssError as error:
         (folder / str(fabric.global_rank)).write_text(str(error), encoding="utf-8")
         raise
+    # A process whose threads still wait for one that has left aborts on its own way out.
+    fabric.barrier()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @contextmanager
