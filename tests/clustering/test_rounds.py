@@ -86,20 +86,22 @@ def test_pasted_regions_teach_what_the_seeds_do_not_know(plane, three_classes):
 def test_pasted_regions_weigh_what_they_are_told_and_have_no_centre(plane, three_classes, monkeypatch):
     """Scores (2, 0) and (0, 1) of two regions of class 0: 0.5 * (log(1 + e^-2) + log(1 + e)) / 2; centres see none."""
     pasted = PastedRegions(plane.features.array[:5], plane.truth[:5], CollageConfig(batch_size=5, weight=0.5))
-    batch, expected = (
-        [torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0])],
-        (np.log1p(np.exp(-2)), np.log1p(np.e)),
-    )
-    assert rounds._of_pasted(torch.nn.Identity(), pasted, batch).item() == pytest.approx(0.5 * np.mean(expected))
+    batch = [torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0])]
+    expected = 0.5 * (np.log1p(np.exp(-2)) + np.log1p(np.e)) / 2
+    assert rounds._of_pasted(torch.nn.Identity(), pasted, batch).item() == pytest.approx(expected)
     assert rounds._of_pasted(torch.nn.Identity(), None, []) == 0
-    taught, train = [], rounds.train
-    monkeypatch.setattr(
-        rounds,
-        "train",
-        lambda net, batch, *rest, **more: (taught.append(batch(3)), train(net, batch, *rest, **more))[1],
-    )
-    seen, update = [], rounds.CenterLoss.update
-    monkeypatch.setattr(rounds.CenterLoss, "update", lambda self, x, y: (seen.append(len(y)), update(self, x, y)))
+    taught, seen, train, update = [], [], rounds.train, rounds.CenterLoss.update
+
+    def spied(network, batch, *arguments, **others):
+        taught.append(batch(3))
+        return train(network, batch, *arguments, **others)
+
+    def counted(center, x, truth):
+        seen.append(len(truth))
+        update(center, x, truth)
+
+    monkeypatch.setattr(rounds, "train", spied)
+    monkeypatch.setattr(rounds.CenterLoss, "update", counted)
     run(plane, three_classes, replace(CONFIG, rounds=1), pasted=pasted)
     assert set(seen) == {32}
     # apart, so that processes which train together get a share of either

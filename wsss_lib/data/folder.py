@@ -10,6 +10,7 @@ import numpy as np
 from wsss_lib.data.disk import PICTURE_SUFFIXES, few, list_pictures
 from wsss_lib.data.label_spaces import voc_palette
 from wsss_lib.data.pictures import (
+    bounded,
     fingerprint_of_files,
     image_reader,
     picture_size,
@@ -101,9 +102,7 @@ def picture_folder(root: Path, label_space: LabelSpace, tags: Path | None = None
 
 def bounded_size(path: Path, longest_side: int) -> tuple[int, int]:
     """(width, height) of a picture once its longer side is at most ``longest_side``."""
-    width, height = picture_size(path)
-    factor = min(1.0, longest_side / max(width, height))
-    return max(1, round(width * factor)), max(1, round(height * factor))
+    return bounded(picture_size(path), longest_side)
 
 
 def _pictures_of(root: Path) -> dict[str, Path]:

@@ -142,6 +142,13 @@ def check_size(size: Size) -> None:
         raise SettingsError(f"the size {size} has no pixels; give (width, height) of at least (1, 1)")
 
 
+def bounded(size: Size, longest_side: int) -> Size:
+    """(width, height) in the same proportions, its longer side at most ``longest_side`` and each at least one pixel."""
+    width, height = size
+    factor = min(1.0, longest_side / max(size))
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
 def resize_image(image: Image, size: Size) -> Image:
     """The picture at ``size`` = (width, height): mean over the covered area when it shrinks, bilinear otherwise."""
     check_size(size)

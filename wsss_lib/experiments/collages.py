@@ -103,7 +103,7 @@ class Collages:
         return np.column_stack([features, label.astype(np.float16)])[label != IGNORE]
 
     def artefact(self) -> Artefact:
-        """What is kept of the regions that were pasted into every training picture; all seeds learn from the same."""
+        """What is kept of the regions that were pasted into each picture, the same for all seeds of a classifier."""
         stages, features = self.stages, self.stages.variant(self.variant).features
 
         def make(folder: Path) -> None:

@@ -18,14 +18,7 @@ import torch
 from wsss_lib.classification.classifier import build_classifier, train_classifier
 from wsss_lib.clustering.collages import PastedRegions
 from wsss_lib.clustering.network import RegionNetwork
-from wsss_lib.clustering.region_features import (
-    MaskedRoi,
-    MeanPooled,
-    RegionFeatureConfig,
-    RegionFeatures,
-    blocks,
-    describe,
-)
+from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFeatures, blocks, describe
 from wsss_lib.clustering.rounds import cluster
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.provenance import peak_memory_mb
@@ -163,12 +156,8 @@ def _clustering(stages: Stages, work: Workload) -> Iterator[Estimate]:
             disk = units * kept.nbytes
             yield _estimate(stages, f"region features, {config.pooling}", units, "pictures", seconds, memory, disk)
         if units := work.pictures(work.take("collages", config=variant.collages, features=config)):
-
-            def again(config: RegionFeatureConfig = config) -> object:
-                """What a collage costs: superpixels of its own and their description; to paste is quick."""
-                return describe(backbone, image, superpixels(image, role.superpixels), config, compute=compute)
-
-            _, seconds, memory = _timed(again, compute)
+            _, more, _ = _timed(lambda: superpixels(image, role.superpixels), compute)  # its own; to paste is quick
+            seconds += more
             yield _estimate(stages, f"collages, {name}", units, "pictures", seconds, memory, units * kept.nbytes)
         twice = np.array([count, count])
         features = (
@@ -176,7 +165,6 @@ def _clustering(stages: Stages, work: Workload) -> Iterator[Estimate]:
             if config.pooling == "masked_roi"
             else MeanPooled(np.concatenate([kept, kept]), twice)
         )
-
         pasted = variant.collages and PastedRegions(kept, seeds[:count], variant.collages)
 
         def run(steps: int, features=features, settings=variant.clustering, pasted=pasted) -> None:
@@ -184,8 +172,9 @@ def _clustering(stages: Stages, work: Workload) -> Iterator[Estimate]:
                 settings, rounds=1, center_steps=1, certain=(1.0,), training=replace(settings.training, steps=steps)
             )
             sure = np.ones(2 * count, dtype=np.float32)
-            given = {"compute": compute, "seed": 0, "pasted": pasted}
-            list(cluster(features, seeds, sure, everything, stages.label_space, short, **given))
+            list(cluster(
+                features, seeds, sure, everything, stages.label_space, short, compute=compute, seed=0, pasted=pasted
+            ))  # fmt: skip
 
         seconds, memory = _per_step(run, compute)
         asked, rounds = work.take("clustering", variant=variant), variant.clustering.rounds

@@ -125,8 +125,7 @@ def _work(fabric: Any, task: Callable[..., None], arguments: tuple[Any, ...], fo
         raise
     # A process whose threads still wait for one that has left aborts on its own way out.
     fabric.barrier()
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    torch.distributed.destroy_process_group()
 
 
 @contextmanager
