@@ -64,12 +64,13 @@ def test_only_earlier_notebooks_count(tmp_path: Path, places: Places):
     assert why_stale(old, notebook_stamp(notebook, places, {}), places) == "changed since: earlier notebooks"
 
 
-def test_what_shows_all_that_is_trained_is_stale_when_more_is(tmp_path: Path, places: Places):
+@pytest.mark.parametrize("stage", ["clustering", "segmentation", "full_supervision", "system"])
+def test_what_shows_all_that_is_trained_is_stale_when_more_is(tmp_path: Path, places: Places, stage: str):
     notebook = notebook_with("1", tmp_path / "05.ipynb")
     shown = [{"systems": "finished"}, {"systems": "all"}]
     before = [done(notebook_stamp(notebook, places, each)) for each in shown]
     assert why_stale(before[0], notebook_stamp(notebook, places, shown[0]), places) == ""
-    Store(places.store).artefact("system", params={"system": "psa"}, inputs={}, make=lambda _: None)
+    Store(places.store).artefact(stage, params={}, inputs={}, make=lambda _: None)
     after = [
         why_stale(old, notebook_stamp(notebook, places, each), places) for old, each in zip(before, shown, strict=True)
     ]

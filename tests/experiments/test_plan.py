@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from wsss_lib.baselines.network_rounds import round_settings
+from wsss_lib.baselines.spn import SpnConfig
 from wsss_lib.experiments import estimates as measured
 from wsss_lib.experiments import plan
 from wsss_lib.experiments.estimates import UNPLANNED, Estimate, estimates
@@ -225,6 +227,12 @@ def test_quick_steps_are_measured_more_often_and_warmed_up(monkeypatch, lasts, o
 
 def test_every_system_of_the_paper_has_a_price():
     assert {name for role in PAPER.roles.values() for name in role.systems} <= set(measured.TRAININGS)
+
+
+def test_spn_costs_the_steps_of_its_rounds():
+    settings, rounds = PROFILES["toy"].main.segmentation, SpnConfig().rounds
+    steps = sum(round_settings(settings, number, rounds).training.steps for number in range(1, rounds + 1))
+    assert steps / settings.training.steps == measured.TRAININGS["spn"]
 
 
 def test_an_unknown_profile_is_refused_before_anything_is_measured(tmp_path):

@@ -9,7 +9,7 @@ import torch
 
 import wsss_lib
 from wsss_lib.experiments.places import REPOSITORY
-from wsss_lib.experiments.provenance import Stopwatch, provenance, source_state, uncommitted
+from wsss_lib.experiments.provenance import SOURCE, Stopwatch, provenance, source_state, uncommitted
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -37,14 +37,25 @@ def test_commit_and_dirty_follow_the_clone(tmp_path: Path):
     assert source_state(tmp_path) == {"commit": None, "dirty": None}
     git(tmp_path, "init", "--quiet")
     assert source_state(tmp_path) == {"commit": None, "dirty": False}
-    (tmp_path / "a.py").write_text("1")
+    code = tmp_path / "wsss_lib" / "a.py"
+    code.parent.mkdir()
+    code.write_text("1")
     git(tmp_path, "add", "-A")
     git(tmp_path, "commit", "--quiet", "-m", "one")
     clean = source_state(tmp_path)
     assert len(clean["commit"]) == 40
     assert clean["dirty"] is False
-    (tmp_path / "a.py").write_text("2")
+    (tmp_path / "README.md").write_text("what publishing writes decides about no result")
+    assert source_state(tmp_path) == clean
+    code.write_text("2")
     assert source_state(tmp_path) == {"commit": clean["commit"], "dirty": True}
+
+
+def test_a_result_is_of_the_commit_that_the_library_was_loaded_at(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("wsss_lib.experiments.provenance.source_state", lambda *_: {"commit": "later", "dirty": True})
+    facts = provenance()
+    assert {name: facts[name] for name in SOURCE} == SOURCE
+    assert facts["commit"] != "later"
 
 
 def test_a_folder_inside_another_clone_is_not_that_clone(tmp_path: Path):

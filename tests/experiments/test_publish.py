@@ -25,8 +25,7 @@ VERSIONS = {"3.11", "3.13", "2.15"}
 @pytest.fixture(autouse=True)
 def clean(monkeypatch):
     """Whether the working tree that the tests run in has changes is not their subject."""
-    state = {"commit": "0123456789abcdef", "dirty": False}
-    monkeypatch.setattr("wsss_lib.experiments.provenance.source_state", lambda *_: state)
+    monkeypatch.setattr("wsss_lib.experiments.provenance.SOURCE", {"commit": "0123456789abcdef", "dirty": False})
 
 
 PICTURES = {
@@ -87,7 +86,7 @@ def test_publishes_tables_figures_and_where_they_come_from(places, tmp_path):
 def test_stages_of_other_runs_in_the_same_store_are_no_part_of_the_record(places, tmp_path, monkeypatch):
     """Two profiles share a store, and it keeps what older code made: not even uncommitted changes there matter."""
     changed = {"commit": "fedcba9876543210", "dirty": True}
-    monkeypatch.setattr("wsss_lib.experiments.provenance.source_state", lambda *_: changed)
+    monkeypatch.setattr("wsss_lib.experiments.provenance.SOURCE", changed)
     Store(places.store, report=lambda _: None).artefact("other", params={}, inputs={}, make=lambda _: None)
     folder = publish(places, figures=tmp_path / "figures", documents=[tmp_path / "README.md"])
     record = json.loads((folder / "provenance.json").read_text())
@@ -261,9 +260,37 @@ def test_what_a_document_links_to_is_there(document):
 def test_results_with_uncommitted_changes_are_not_published(places, tmp_path):
     path = next(places.store.glob("stage/*/record.json"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "commit": "0123456789ab", "dirty": True}))
-    with pytest.raises(DataError, match=r"made with uncommitted changes \(on 0123456789\)"):
+    with pytest.raises(DataError, match=rf"made with uncommitted changes \(stage/{path.parent.name}\); commit, delete"):
         publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
     assert not (tmp_path / "figures").exists()
+
+
+def test_tables_of_a_notebook_that_ran_with_uncommitted_changes_are_not_published(places, tmp_path):
+    """Its stages may all be clean: the changes may be in what draws and counts."""
+    write_status(places, "02_y", source={"commit": "fedcba9876543210", "dirty": True})
+    with pytest.raises(DataError, match=r"notebooks ran with uncommitted changes \(02_y\)"):
+        publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
+    write_status(places, "02_y", source={"commit": "fedcba9876543210", "dirty": False})
+    folder = publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
+    commits = [each["commit"] for each in json.loads((folder / "provenance.json").read_text())["commits"]]
+    assert commits == ["0123456789abcdef", "fedcba9876543210"]
+
+
+def test_a_document_that_shows_what_was_not_run_stops_publishing_before_anything_is_replaced(places, tmp_path):
+    (places.tables / "table06.md").with_suffix(".csv").write_text("method,val\nours,1.0\n")
+    write_status(places, "01_x", artefacts=[f"stage/{next(places.store.glob('stage/*/record.json')).parent.name}"],
+                 outputs=["tables/table06.md", "tables/table06.csv"])  # fmt: skip
+    where = {"figures": tmp_path / "figures", "documents": [tmp_path / "a.md", tmp_path / "b.md"]}
+    for document in where["documents"]:
+        document.write_text("<!-- smoke/table06.csv: ours, val -->0<!-- end -->")
+    folder = publish(places, **where)
+    assert where["documents"][0].read_text() == "<!-- smoke/table06.csv: ours, val -->1.0<!-- end -->"
+    where["documents"][1].write_text("<!-- smoke/table06.csv: psa, val -->0<!-- end -->")
+    (places.tables / "table06.csv").write_text("method,val\nours,2.0\n")
+    before = {path: path.read_bytes() for path in (*where["documents"], *folder.iterdir())}
+    with pytest.raises(DataError, match=r"table06\.csv has no single number in row 'psa', .* run what is missing"):
+        publish(places, **where)
+    assert {path: path.read_bytes() for path in (*where["documents"], *folder.iterdir())} == before
 
 
 def test_a_tree_with_changes_is_not_published_from(places, tmp_path):

@@ -20,13 +20,16 @@ def places(tmp_path: Path) -> Places:
 
 
 def test_one_line_for_each_notebook_and_one_for_the_store(tmp_path: Path, places: Places):
-    for name in ("01_a", "02_b", "03_c", "04_d"):
+    for name in ("01_a", "02_b", "03_c", "04_d", "05_e"):
         nbformat.write(new_notebook(cells=[new_code_cell("1")]), tmp_path / f"{name}.ipynb")
-    for name in ("02_b", "03_c", "04_d"):
-        stamp = notebook_stamp(tmp_path / f"{name}.ipynb", places, {})
+    for name in ("02_b", "03_c", "04_d", "05_e"):
+        given = {"systems": "none"} if name == "05_e" else {}  # what it was asked for last counts
+        stamp = notebook_stamp(tmp_path / f"{name}.ipynb", places, given)
         known = stamp if name != "03_c" else stamp | {"library": "of yesterday"}
         places.notebooks.mkdir(parents=True, exist_ok=True)
-        status = Status(state="done", stamp=known, started="noon", seconds=90, peak_memory_mb=1234)
+        status = Status(
+            state="done", stamp=known, started="noon", parameters=given, seconds=90, peak_memory_mb=1234
+        )
         status.save(places.notebooks / f"{name}.json")
         (places.notebooks / f"{name}.ipynb").write_text("")
     store = Store(places.store, report=lambda _: None)
@@ -39,6 +42,7 @@ def test_one_line_for_each_notebook_and_one_for_the_store(tmp_path: Path, places
         ["02_b", "fresh", "1.5 min, 1.2 GB at most"],
         ["03_c", "stale", "changed since: library"],
         ["04_d", "running", "since noon"],
+        ["05_e", "fresh", "1.5 min, 1.2 GB at most"],
     ]
     assert last == f"1 artefacts, 3.0 MB, in {places.store}"
 

@@ -25,19 +25,20 @@ PAPER = "the paper's method"
 """What the tables call our own network on the paper's labels."""
 
 
-def parts(stages: Stages, scores: pd.DataFrame) -> pd.DataFrame:
+def parts(stages: Stages, scores: pd.DataFrame, systems: str = "finished") -> pd.DataFrame:
     """A row for the paper's method and for each of what goes beyond it, as far as it is in ``scores``.
 
     mIoU of the labels (train; of the last round) and of the network (train, val), percent; and, without any label, how
     many percent of the pixels of the test pictures networks of different seeds agree on, and how well labels from two
-    halves of the simple pictures agree (:func:`agreement_of_halves`), where these are made. Where no network learnt
-    from labels that differ from those of the rows above, the row has only them; a column that no row has is left out.
-    Also written as ``beyond.csv`` and ``.md``.
+    halves of the simple pictures agree (:func:`agreement_of_halves`): these are made for ``systems`` "all", shown as far
+    as they are there for "finished", and left out otherwise. Where no network learnt from labels that differ from those
+    of the rows above, the row has only them; a column that no row has is left out. Also written as ``beyond.csv`` and
+    ``.md``.
     """
-    scores, systems = pd.concat([scores, round_scores(stages)], ignore_index=True), [OURS, *stages.role.beyond]
-    learnt = pd.Series([Segmentation(stages=stages, system=system).learns_from for system in systems])
-    halves = {variant: agreement_of_halves(stages, variant) for variant in learnt.unique()}
-    numbers = pd.DataFrame([_row(stages, scores, system) for system in systems])
+    scores, methods = pd.concat([scores, round_scores(stages)], ignore_index=True), [OURS, *stages.role.beyond]
+    learnt = pd.Series([Segmentation(stages=stages, system=method).learns_from for method in methods])
+    halves = {variant: _halves(stages, variant, systems) for variant in learnt.unique()}
+    numbers = pd.DataFrame([_row(stages, scores, method) for method in methods])
     numbers[HALVES_AGREE] = learnt.map(halves)
     repeated = learnt.duplicated()
     trained, labelled = numbers[ON_TRAIN].notna(), numbers[LABELS].notna()
@@ -96,19 +97,29 @@ def agreement_of_halves(stages: Stages, variant: str) -> float:
 
     It asks for no label of the target. The halves share nothing but the ImageNet network, so what they agree on is not
     what a method makes of single pictures. One division decides little: on CamVid another one moved the number by up to
-    five points (``figures/halves``). ``nan`` for ``TRUTH``, and where these rounds are not made.
+    five points (``figures/halves``). Rounds that are missing are made. ``nan`` for ``TRUTH``, and where there are no
+    halves.
     """
     if variant == TRUTH or not stages.halves:
         return float("nan")
     seed = stages.role.clustering_seeds[0]
-    with stages.experiment.store.asking() as asked:
-        for half in stages.halves:
-            half.clustering_artefact(variant, seed)
-    if not all(each.artefact.complete for each in asked):
-        return float("nan")
     one, other = (stages.label_maps(half.rounds(variant, seed)[-1]) for half in stages.halves)
     pairs = ((one[picture], other[picture]) for picture in range(len(one)))
     return scores_of(confusion_matrix(pairs, len(stages.label_space)), stages.label_space).miou_class
+
+
+def _halves(stages: Stages, variant: str, systems: str) -> float:
+    """What :func:`parts` shows of the halves for ``systems``; ``nan`` for nothing."""
+    if systems != "all" and (systems != "finished" or not _halves_are_made(stages, variant)):
+        return float("nan")
+    return agreement_of_halves(stages, variant)
+
+
+def _halves_are_made(stages: Stages, variant: str) -> bool:
+    with stages.experiment.store.asking() as asked:
+        for half in stages.halves if variant != TRUTH else ():
+            half.clustering_artefact(variant, stages.role.clustering_seeds[0])
+    return all(each.artefact.complete for each in asked)
 
 
 def _row(stages: Stages, scores: pd.DataFrame, system: str) -> dict[str, object]:

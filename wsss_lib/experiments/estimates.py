@@ -41,7 +41,7 @@ from wsss_lib.segmentation.training import SegmentationConfig, train_segmentatio
 from wsss_lib.training.compute import Compute
 
 TRAININGS = {
-    "ccnn": 1.0, "sec": 1.0, "psa": 1.2, "bbf": 2.0, "dsrg": 2.0, "stc": 2.0, "spn": 1.0, "ae_psl": 1.5, "lcem": 1.5,
+    "ccnn": 1.0, "sec": 1.0, "psa": 1.2, "bbf": 2.0, "dsrg": 2.0, "stc": 2.0, "spn": 1.5, "ae_psl": 1.5, "lcem": 1.5,
     "mcof": 3.0,
 }  # fmt: skip
 """How many trainings of our network a system costs, by the steps of its own trainings; a rough guide."""

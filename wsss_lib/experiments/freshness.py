@@ -32,11 +32,16 @@ _SOURCE_FILES = {".py", ".csv", ".md"}
 
 @dataclass(kw_only=True)
 class Status:
-    """What the runner knows of one notebook, beside its executed copy; papermill's own metadata are not trusted."""
+    """What the runner knows of one notebook, beside its executed copy; papermill's own metadata are not trusted.
+
+    ``parameters`` are those it was given, ``source`` the commit that ran it and whether files differed from it.
+    """
 
     state: State
     stamp: Stamp
     started: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     peak_memory_mb: float = 0.0
     error: str = ""
@@ -134,8 +139,8 @@ def _earlier(notebook: Path, places: Places) -> Iterable[str]:
 
 
 def _trained(places: Places) -> Iterable[str]:
-    store = Store(places.store)
-    return sorted(f"{each.stage}/{each.key}" for stage in ("segmentation", "system") for each in store.contents(stage))
+    store, stages = Store(places.store), ("clustering", "segmentation", "full_supervision", "system")
+    return sorted(f"{each.stage}/{each.key}" for stage in stages for each in store.contents(stage))
 
 
 @cache

@@ -18,6 +18,8 @@ from wsss_lib.experiments.places import REPOSITORY
 
 _STATUS = Path("/proc/self/status")
 _PACKAGES = ("torch", "torchvision", "numpy")
+_MAKES_RESULTS = ("wsss_lib", "notebooks", "requirements.lock", "pyproject.toml")
+"""What of a clone decides about results: published tables, documents and tests may differ from the commit."""
 
 
 class Stopwatch:
@@ -35,12 +37,14 @@ class Stopwatch:
 def provenance() -> dict[str, Any]:
     """Commit, versions, device, threads, platform and date, ready for JSON.
 
-    ``commit`` is ``None`` outside a git clone; ``dirty`` says whether files differed from it.
+    ``commit`` is ``None`` outside a git clone; ``dirty`` says whether files that decide about results differed from it.
+    Both are of the moment at which the library was loaded: who commits while it trains does not change what the trained
+    network is said to be made by.
     """
     import torch
 
     return {
-        **source_state(),
+        **SOURCE,
         "versions": {"wsss_lib": wsss_lib.__version__, **{name: _version(name) for name in _PACKAGES}},
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
         "threads": torch.get_num_threads(),
@@ -50,11 +54,14 @@ def provenance() -> dict[str, Any]:
 
 
 def source_state(repository: Path = REPOSITORY) -> dict[str, Any]:
-    """``commit`` and ``dirty`` of the clone at ``repository``; both ``None`` where it is none."""
+    """``commit`` and ``dirty`` of the clone at ``repository``; both ``None`` where it is none.
+
+    Dirty makes what decides about results (``_MAKES_RESULTS``), nothing else.
+    """
     if not (repository / ".git").exists():  # git itself would go on to search the folders above
         return {"commit": None, "dirty": None}
     commit = _git(repository, "rev-parse", "--verify", "--quiet", "HEAD")
-    changes = _git(repository, "status", "--porcelain")
+    changes = _git(repository, "status", "--porcelain", "--", *_MAKES_RESULTS)
     return {"commit": commit or None, "dirty": None if changes is None else bool(changes)}
 
 
@@ -100,3 +107,7 @@ def _processor() -> str:
         if models:
             return models[0]
     return platform.processor() or platform.machine()
+
+
+SOURCE = source_state()
+"""Of this library, when it was loaded."""

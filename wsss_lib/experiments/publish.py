@@ -56,11 +56,8 @@ def publish(places: Places, *, figures: Path = REPOSITORY / "figures", documents
         raise DataError(f"there are uncommitted changes ({few(changed)}); commit them, then publish")
     statuses = _statuses(places)
     used = _used(places, statuses)
-    record = {"notebooks": _costs(statuses, used), **_origin(used), "stages": _stages(used)}
-    if unclean := [each["commit"] for each in record["commits"] if each["dirty"]]:
-        raise DataError(
-            f"some results were made with uncommitted changes (on {unclean[0][:10]}); commit, run again, then publish"
-        )
+    _refuse_unclean(statuses, used)
+    record = {"notebooks": _costs(statuses, used), **_origin(statuses, used), "stages": _stages(used)}
     written = {places.folder / name for status in statuses.values() for name in status.outputs}
     found = [path for pattern in TABLES for path in sorted(places.tables.glob(pattern)) if path in written]
     found += [path for pattern in FIGURES for path in sorted(places.figures.glob(pattern)) if path in written]
@@ -75,22 +72,33 @@ def publish(places: Places, *, figures: Path = REPOSITORY / "figures", documents
                 shutil.copyfile(path, unfinished / path.name)
             checksums = {path.name: fingerprint_of_files([unfinished / path.name]) for path in found}
             save_json(unfinished / "provenance.json", {**record, "files": checksums})
-        for document in filter(Path.exists, documents):
-            write_whole(document, filled(document.read_text(encoding="utf-8"), figures).encode())
+            texts = {  # a mark that names no number is told while all is as it was
+                path: filled(path.read_text(encoding="utf-8"), figures, {target: unfinished})
+                for path in filter(Path.exists, documents)
+            }
+        for document, text in texts.items():
+            write_whole(document, text.encode())
     return target
 
 
-def filled(text: str, figures: Path) -> str:
-    """``text`` with every marked block replaced by the published file it names; a missing file leaves its block."""
+def filled(text: str, figures: Path, moved: Mapping[Path, Path] | None = None) -> str:
+    """``text`` with every marked block replaced by the published file it names; a missing file leaves its block.
+
+    ``moved``: published folders whose new content lies in another one as yet.
+    """
+
+    def place_of(name: str) -> Path:
+        folder = (figures / name).parent
+        return (moved or {}).get(folder, folder) / Path(name).name
 
     def replacement(match: re.Match[str]) -> str:
-        source = figures / match["name"]
+        source = place_of(match["name"])
         if not source.is_file():
             return match[0]
         return f"{match[1]}{source.read_text(encoding='utf-8').strip()}\n{match[4]}"
 
     def number(match: re.Match[str]) -> str:
-        source = figures / match["file"]
+        source = place_of(match["file"])
         value = _number(source, match["row"].strip('"'), match["column"]) if source.is_file() else match["number"]
         return f"{match[1]}{value}{match[6]}"
 
@@ -107,7 +115,10 @@ def _number(source: Path, row: str, column: str | None) -> str:
     table = pd.read_csv(source, dtype=str)
     found = table.loc[table.iloc[:, 0] == row]
     if len(found) != 1 or column not in table.columns:
-        raise DataError(f"{source} has no single number in row {row!r}, column {column!r}; mend the mark")
+        raise DataError(
+            f"{source.name} has no single number in row {row!r}, column {column!r}, which a document shows; mend the"
+            " mark, or run what is missing (SYSTEMS=all) before publishing"
+        )
     value = str(found.iloc[0][column])
     return one_decimal(float(value)) if re.fullmatch(r"-?\d+\.\d{2,}", value) else value
 
@@ -141,10 +152,28 @@ def _name(artefact: Artefact) -> str:
     return f"{artefact.stage}/{artefact.key}"
 
 
-def _origin(used: Sequence[Artefact]) -> dict[str, Any]:
-    """Which commits and machine made the results, as the artefacts' own records say: not the state at publishing."""
+def _refuse_unclean(statuses: Mapping[str, Status], used: Sequence[Artefact]) -> None:
+    """``DataError`` if uncommitted changes made a stage or ran a notebook.
+
+    A stage's key knows the code and not the commit: committing and running again would find it as it is.
+    """
+    if stages := [f"{artefact.stage}/{artefact.key}" for artefact in used if artefact.record["dirty"]]:
+        raise DataError(
+            f"some stages were made with uncommitted changes ({few(stages)}); commit, delete their folders in the"
+            " store, run again, then publish"
+        )
+    if notebooks := [name for name, status in statuses.items() if status.source.get("dirty")]:
+        raise DataError(
+            f"some notebooks ran with uncommitted changes ({few(notebooks)}); commit, run them again (wsss run NUMBER"
+            " --force), then publish"
+        )
+
+
+def _origin(statuses: Mapping[str, Status], used: Sequence[Artefact]) -> dict[str, Any]:
+    """Which commits and machine made the results, as their own records say: not the state at publishing."""
     records = [artefact.record for artefact in used]
-    commits = {(str(record["commit"]), bool(record["dirty"])) for record in records}
+    sources = [*records, *(status.source for status in statuses.values() if status.source)]
+    commits = {(str(source["commit"]), bool(source["dirty"])) for source in sources}
     newest = records[-1]
     return {
         "commits": [{"commit": commit, "dirty": dirty} for commit, dirty in sorted(commits)],

@@ -26,7 +26,9 @@ from wsss_lib.experiments.notebooks import all_notebooks, checked_parameters, ex
 from wsss_lib.experiments.places import NOTEBOOKS, REPOSITORY, Places
 from wsss_lib.experiments.profiles import load_profile
 from wsss_lib.experiments.progress import LineWriter, Progress, Say, say
+from wsss_lib.experiments.provenance import SOURCE
 from wsss_lib.experiments.segmentation import check_systems
+from wsss_lib.experiments.store import plain
 from wsss_lib.training.report import in_words
 from wsss_lib.vocabulary import WsssError
 
@@ -184,7 +186,10 @@ def _run_if_stale(job: Job, *, limit: float, force: bool, progress: Progress) ->
         progress.skip(job.name)
         return
     progress.start(job.name, reason)
-    status = Status(state="running", stamp=stamp, started=datetime.now(UTC).isoformat(timespec="seconds"))
+    status = Status(
+        state="running", stamp=stamp, started=datetime.now(UTC).isoformat(timespec="seconds"),
+        parameters=plain(job.parameters), source=SOURCE,
+    )  # fmt: skip
     status.save(job.file(".json"))
     try:
         _execute(job, status, limit=limit, on_line=progress.line)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from wsss_lib.experiments.freshness import notebook_stamp
@@ -22,7 +23,7 @@ MODEL_STAGE = "segmentation"
 def status_lines(places: Places, folder: Path = NOTEBOOKS) -> Iterator[str]:
     """A line for each notebook (fresh, running, missing or stale, and why), then one for the store."""
     for notebook in all_notebooks(folder):
-        yield _notebook_line(Job(notebook=notebook, places=places, parameters={}))
+        yield _notebook_line(_as_it_ran(Job(notebook=notebook, places=places, parameters={})))
     artefacts = Store(places.store).contents()
     size = sum(file.stat().st_size for artefact in artefacts for file in artefact.folder.rglob("*") if file.is_file())
     yield f"{len(artefacts)} artefacts, {size / 1e6:.1f} MB, in {places.store}"
@@ -52,6 +53,11 @@ def newest_model(places: Places) -> Path:
             f" `wsss reproduce --profile {places.profile}` first, or pass --model with the folder of one"
         )
     return models[-1].folder
+
+
+def _as_it_ran(job: Job) -> Job:
+    """With the parameters of its last run: other ones would make it stale, and nobody has asked for them."""
+    return replace(job, parameters=job.status.parameters) if job.status else job
 
 
 def _notebook_line(job: Job) -> str:
