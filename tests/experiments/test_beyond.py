@@ -111,7 +111,7 @@ def test_rows_for_every_part_and_the_written_tables(experiment):
     assert np.isnan(labels["ceiling"])
     assert labels["plus"] == labels["plus, coarse"]
     assert labels["paper's labels"] == labels[beyond.PAPER]
-    assert numbers["seeds agree on test, %"].between(0, 100).all()
+    assert numbers["trainings agree on test, %"].between(0, 100).all()
 
     by_class = beyond.classes(experiment.main, scores)
     assert by_class["class"].tolist() == [*experiment.main.label_space.classes, "mean"]

@@ -98,7 +98,7 @@ def test_a_folder_becomes_a_network_with_a_report_and_numbers(material: Path, tm
     page = (out / "report.html").read_text()
     assert "&lt;b&gt;bold &amp;" in page
     assert "<b>bold" not in page
-    assert page.count("data:image/png;base64,") == 3 * 4
+    assert page.count("data:image/png;base64,") == 5 * 4  # of every tagged picture, from heat to prediction
     assert "mean IoU of its predictions" in page
     lines = list(predict_folder(out, material / "images", tmp_path / "labelled"))
     assert len(lines) == 5

@@ -9,6 +9,7 @@ from wsss_lib.experiments import pipeline
 from wsss_lib.experiments.class_maps import ClassMaps
 from wsss_lib.experiments.counting import distinct_seed_rules, label_confusion, prediction_confusion
 from wsss_lib.experiments.measure import (
+    MEAN_OF_MANY,
     all_scores,
     reference_scores,
     role_scores,
@@ -188,6 +189,18 @@ def test_agreement_with_tags_needs_no_label_and_follows_the_maps(finished, monke
     monkeypatch.setattr(pipeline.Stages, "label_maps", None)
     told = tag_agreement(stages).drop(columns="class maps").to_numpy()
     assert np.nanmin(told) == 100
+
+
+def test_a_class_that_few_pictures_lack_is_left_out_of_the_second_mean(finished, monkeypatch):
+    """Ten of twenty pictures lack the first class and two the second, whose maps say nothing: 100 and 50."""
+    tags = np.ones((20, 11), bool)
+    tags[:10, 0], tags[:2, 1] = False, False
+    scores = tags.astype(float)
+    scores[:, 1] = 0
+    monkeypatch.setattr(ClassMaps, "picture_scores", lambda _: scores)
+    monkeypatch.setattr(pipeline.Stages, "tags", tags)
+    found = tag_agreement(finished.main).iloc[0]
+    assert (found["mean"], found[MEAN_OF_MANY]) == (75, 100)
 
 
 def test_two_views_agree_with_the_tags_as_the_mean_of_their_scores(finished, monkeypatch):

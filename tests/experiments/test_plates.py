@@ -112,7 +112,18 @@ def test_figure_4_shows_the_tags_of_its_picture(finished: Experiment):
         heat = stages.class_maps(where).heat(1, stages.variant("default").heat).numpy()
         np.testing.assert_array_equal(data[where], plates._at_size_of(np.zeros((48, 64, 3)), heat)[stages.tags[1]])
     used = stages.role.variants["default"].where
-    assert subtitle(figure) == f"{HERE}; train, picture 1; default method takes its seeds from: {used}; seed 0"
+    assert subtitle(figure) == f"{HERE}; train, picture 1; default method takes its seeds from: {used}; random seed 0"
+
+
+def test_superpixels_come_with_the_seeds_that_their_heat_gives(finished: Experiment):
+    stages = finished.main
+    figure = plates.superpixels_and_seeds(stages, picture=1)
+    np.testing.assert_array_equal(figure.data["regions"], stages.regions()[1])
+    np.testing.assert_array_equal(figure.data["seeds"], stages.label_maps(stages.seeds())[1])
+    assert subtitle(figure) == f"{HERE}; train, picture 1; default method; random seed 0"
+    assert kept(finished, "superpixels_and_seeds")
+    with pytest.raises(SettingsError, match="there is no train picture 9"):
+        plates.superpixels_and_seeds(stages, picture=9)
 
 
 def test_figure_5_shows_seeds_rounds_and_truth_of_the_same_pictures(finished: Experiment):
@@ -130,14 +141,14 @@ def test_figure_5_shows_seeds_rounds_and_truth_of_the_same_pictures(finished: Ex
 
 def test_figure_5_of_another_variant_has_its_own_name(finished: Experiment):
     figure = plates.seeds_and_rounds(finished.main, rows=1, variant="paper_rules")
-    assert subtitle(figure) == f"{HERE}; train; variant paper rules; seed 0"
+    assert subtitle(figure) == f"{HERE}; train; variant paper rules; random seed 0"
     assert kept(finished, "figure05_seeds_and_rounds_paper_rules")
 
 
 def test_figure_6_shows_the_predictions_on_disk(finished: Experiment):
     stages = finished.main
     figure = plates.segmentation_results(stages, rows=1, split="test")
-    assert subtitle(figure) == f"{HERE}; test; default method; seed 0"
+    assert subtitle(figure) == f"{HERE}; test; default method; random seed 0"
     data = figure.data
     chosen = plates.spread(1, 2)[0]
     file = Segmentation(stages=stages).predictions("test").folder / f"{stages.scenes('test').names[chosen]}.png"
@@ -155,7 +166,7 @@ def test_figure_6_beyond_the_paper_shows_both_methods(open_tiny, finished: Exper
     assert list(seeds["predictions"]) == ["Ours, seed 0", "Ours, seed 1"]
     stages = open_tiny(finished.places.build, role=replace(both, beyond={"plus": plus})).main
     figure = plates.segmentation_results(stages, rows=1)
-    assert subtitle(figure) == f"{HERE}; val; seed 0"
+    assert subtitle(figure) == f"{HERE}; val; random seed 0"
     shown = figure.data["predictions"]
     name = stages.scenes("val").names[plates.spread(1, len(stages.scenes("val")))[0]]
     for column, system in {"The paper's method": "ours", "Plus": "plus"}.items():
@@ -174,7 +185,7 @@ def with_collages(role: Role) -> Role:
 def test_collages_of_the_method_beyond_the_paper_are_shown(open_tiny, finished: Experiment):
     stages = open_tiny(finished.places.build, role=with_collages(finished.main.role)).main
     figure = plates.collages(stages, rows=2)
-    assert subtitle(figure) == f"{HERE}; train; method plus; seed 0"
+    assert subtitle(figure) == f"{HERE}; train; method plus; random seed 0"
     made = stages.collages("more")
     for label_map, picture in zip(figure.data["pasted"], plates.spread(2, 3), strict=True):
         np.testing.assert_array_equal(label_map, made.collage_of(picture)[1])
@@ -200,7 +211,7 @@ def test_figure_7_rows_are_the_classes(finished: Experiment):
     stages = finished.main
     scores = pages.measured([stages], "seeds", "segmentation")
     figure = plates.failures(finished, scores)
-    assert subtitle(figure) == f"{HERE}; val; default method; seed 0"
+    assert subtitle(figure) == f"{HERE}; val; default method; random seed 0"
     data = figure.data
     val = scores[(scores["stage"] == "segmentation") & (scores["split"] == "val") & (scores["metric"] == "iou")]
     np.testing.assert_allclose(
@@ -218,7 +229,7 @@ def test_beyond_the_paper_figure_7_is_of_that_method_and_losses_are_of_both(open
     experiment = open_tiny(finished.places.build, role=replace(role, beyond={"plus": plus}))
     stages = experiment.main
     figure = plates.failures(experiment, pages.measured([stages], "segmentation"))
-    assert subtitle(figure) == f"{HERE}; val; method plus; seed 0"
+    assert subtitle(figure) == f"{HERE}; val; method plus; random seed 0"
     ours, beyond = (Segmentation(stages=stages, system=system) for system in ("ours", "plus"))
     np.testing.assert_array_equal(figure.data["confusion"], prediction_confusion(beyond, "val")[:, :11])
     losses = plates.segmentation_losses([stages]).data
@@ -286,4 +297,4 @@ def test_every_figure_drawn_twice_has_the_same_bytes(open_tiny, finished: Experi
 
 
 def test_every_figure_is_among_them():
-    assert len(PLATES) == 12
+    assert len(PLATES) == 13

@@ -35,6 +35,7 @@ PICTURES = {
     "figure06_val",
     "rounds",
     "collages",
+    "superpixels_and_seeds",
 }
 
 
@@ -143,7 +144,7 @@ def test_minutes_that_several_stages_cover_count_once():
 
 
 def test_of_other_peoples_pictures_only_a_few_are_published(places, tmp_path, monkeypatch):
-    """Figures 5 and 6 of the main role and drawings without pictures are; the smoke profile's pictures are all ours."""
+    """Figures 1, 5 and 6 of the main role and drawings without pictures are; all pictures of smoke are ours."""
     for name in PICTURES:
         (places.figures / f"{name}.png").write_bytes(b"picture")
     ours = publish(places, figures=tmp_path / "ours", documents=[tmp_path / "none"])
@@ -151,7 +152,7 @@ def test_of_other_peoples_pictures_only_a_few_are_published(places, tmp_path, mo
     monkeypatch.setitem(PROFILES, "smoke", replace(PROFILES["smoke"], needs_data=True))
     theirs = publish(places, figures=tmp_path / "theirs", documents=[tmp_path / "none"])
     shown = {path.stem for path in theirs.iterdir()}
-    assert shown & PICTURES == {"figure05_seeds_and_rounds", "figure06_val", "rounds"}
+    assert shown & PICTURES == {"figure01_teaser", "figure05_seeds_and_rounds", "figure06_val", "rounds"}
 
 
 def test_a_block_without_its_file_stays(tmp_path):

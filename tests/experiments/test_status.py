@@ -27,9 +27,7 @@ def test_one_line_for_each_notebook_and_one_for_the_store(tmp_path: Path, places
         stamp = notebook_stamp(tmp_path / f"{name}.ipynb", places, given)
         known = stamp if name != "03_c" else stamp | {"library": "of yesterday"}
         places.notebooks.mkdir(parents=True, exist_ok=True)
-        status = Status(
-            state="done", stamp=known, started="noon", parameters=given, seconds=90, peak_memory_mb=1234
-        )
+        status = Status(state="done", stamp=known, started="noon", parameters=given, seconds=90, peak_memory_mb=1234)
         status.save(places.notebooks / f"{name}.json")
         (places.notebooks / f"{name}.ipynb").write_text("")
     store = Store(places.store, report=lambda _: None)

@@ -86,7 +86,7 @@ MUTANTS = (
     Mutant(SCORES, ".sum() - intersection", ".sum()", "union in IoU", "evaluation/test_scores.py"),
     Mutant(SCORES, "matrix[np.ix_(columns, columns)].sum()", "np.trace(matrix[np.ix_(columns, columns)])", "a category forgives its own classes", "evaluation/test_scores.py"),
     Mutant(SCORES, "values[~np.isnan(values)]", "np.nan_to_num(values)", "absent classes are left out", "evaluation/test_scores.py"),
-    Mutant(CLAIMS, "lower, upper = mean - margin, mean + margin", "lower, upper = mean + margin, mean - margin", "bounds of the verdict", "reporting/test_claims.py"),
+    Mutant(CLAIMS, "lower, upper = mean - half, mean + half", "lower, upper = mean + half, mean - half", "bounds of the verdict", "reporting/test_claims.py"),
     Mutant(CLAIMS, "gains = _paired(better.by_seed, worse.by_seed)", "gains = _paired(worse.by_seed, better.by_seed)", "who beats whom in the verdict", "reporting/test_claims.py"),
     Mutant(CLAIMS, "return HOLDS if mean > 0 else FAILS", "return HOLDS", "a verdict can be no", "reporting/test_claims.py"),
     # the compared systems

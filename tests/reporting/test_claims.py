@@ -9,8 +9,11 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from wsss_lib.reporting.claims import (
+    CLAIM,
     FAILS,
     HOLDS,
+    NETWORK_MARGIN,
+    NUMBER,
     OUTCOMES,
     UNDECIDED,
     UNMEASURED,
@@ -48,6 +51,19 @@ Rows = Callable[..., pd.DataFrame]
 )
 def test_rule_by_hand(differences: Sequence[float], outcome: str) -> None:
     assert decide(pd.Series(differences, dtype=float)) == outcome
+
+
+def test_networks_need_more_than_labels_where_a_single_training_decides(
+    full_scores: pd.DataFrame, rows: Rows, spaces: dict[str, LabelSpace]
+) -> None:
+    """Two networks by chance differ by 1.64 sqrt(2) 2.0 = 4.6 points, once in twenty; labels by far less."""
+    assert pytest.approx(1.645 * math.sqrt(2) * 2.0, abs=0.1) == NETWORK_MARGIN
+    claim = "Table 1: Ours beats PSA on Cityscapes val (class mIoU)"
+    psa = {"system": "psa", "stage": "segmentation", "split": "val", "network": "deeplab_largefov"}
+    for behind, outcome in ((4.0, UNDECIDED), (5.0, HOLDS)):  # ours has 60 with seed 0
+        scores = pd.concat([full_scores, rows([60.0 - behind], seeds=[0], **psa)])
+        found = outcome_of(verdict(scores, spaces), claim)
+        assert (found["seeds"], found["outcome"]) == (1, outcome)
 
 
 def test_a_tie_reaches_but_does_not_beat() -> None:
@@ -111,7 +127,8 @@ def test_numbers_on_hand_made_scores(full_scores: pd.DataFrame, spaces: dict[str
     assert outcome_of(frame, "Table 6, Seeds: class mIoU")["outcome"] == HOLDS
     assert outcome_of(frame, "Table 9, FCN: class mIoU")["outcome"] == NOT_RUN
     assert not frame["claim"].str.contains("lane").any()  # no such class in the paper
-    assert list(frame.columns) == ["claim", "ours", "paper", "difference", "outcome"]
+    assert list(frame.columns) == ["kind", "claim", "ours", "paper", "difference", "seeds", "outcome"]
+    assert (sky["kind"], sky["seeds"]) == (NUMBER, 3)
 
 
 def test_every_outcome_occurs(full_scores: pd.DataFrame, rows: Rows, spaces: dict[str, LabelSpace]) -> None:
@@ -163,16 +180,27 @@ def test_text_fits_a_terminal(full_scores: pd.DataFrame, spaces: dict[str, Label
     frame = verdict(full_scores, spaces)
     text = verdict_text(frame)
     assert max(map(len, text.splitlines())) <= 110
-    assert text.splitlines()[-1].startswith(f"{len(frame)} rows: ")
-    counted = [int(part.split()[0]) for part in text.splitlines()[-1].split(": ")[1].split(", ")]
+    counts = [line for line in text.splitlines() if " rows: " in line]
+    assert [int(line.split()[0]) for line in counts] == [(frame["kind"] == kind).sum() for kind in (CLAIM, NUMBER)]
+    counted = [int(part.split()[0]) for line in counts for part in line.split(": ")[1].split(".")[0].split(", ")]
     assert sum(counted) == len(frame)
+
+
+def test_what_too_few_seeds_decide_is_called_a_hint(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace]) -> None:
+    assert "hints" not in verdict_text(verdict(full_scores, spaces))
+    frame = verdict(full_scores[full_scores["seed"] == 0], spaces)
+    claims = frame.loc[(frame["kind"] == CLAIM) & frame["outcome"].isin([HOLDS, FAILS])]
+    assert len(claims) > 0
+    told = f"{len(claims)} of them are decided by fewer than three seeds"
+    assert told in verdict_text(frame)
+    assert told in verdict_markdown(frame)
 
 
 def test_markdown_has_a_line_per_row(full_scores: pd.DataFrame, spaces: dict[str, LabelSpace]) -> None:
     frame = verdict(full_scores, spaces)
     lines = verdict_markdown(frame).splitlines()
     assert sum(line.startswith("| Table") for line in lines) == len(frame)
-    assert "| Table 6, Seeds: class mIoU | 21.0 | 3.9 | +17.1 | holds |" in lines
+    assert "| Table 6, Seeds: class mIoU | 21.0 | 3.9 | +17.1 | 3 | holds |" in lines
 
 
 def test_label_space_is_needed(full_scores: pd.DataFrame) -> None:

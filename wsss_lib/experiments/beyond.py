@@ -20,7 +20,7 @@ from wsss_lib.experiments.segmentation import OURS, Segmentation, beyond_runs, o
 from wsss_lib.reporting.rendering import NO_NUMBER, joined_spreads, one_decimal, signed, with_spread
 from wsss_lib.reporting.tables import write_numbers
 
-SEEDS_AGREE, HALVES_AGREE = "seeds agree on test, %", "halves agree on train, mIoU"
+TRAININGS_AGREE, HALVES_AGREE = "trainings agree on test, %", "halves agree on train, mIoU"
 PAPER = "the paper's method"
 """What the tables call our own network on the paper's labels."""
 
@@ -29,11 +29,11 @@ def parts(stages: Stages, scores: pd.DataFrame, systems: str = "finished") -> pd
     """A row for the paper's method and for each of what goes beyond it, as far as it is in ``scores``.
 
     mIoU of the labels (train; of the last round) and of the network (train, val), percent; and, without any label, how
-    many percent of the pixels of the test pictures networks of different seeds agree on, and how well labels from two
-    halves of the simple pictures agree (:func:`agreement_of_halves`): these are made for ``systems`` "all", shown as far
-    as they are there for "finished", and left out otherwise. Where no network learnt from labels that differ from those
-    of the rows above, the row has only them; a column that no row has is left out. Also written as ``beyond.csv`` and
-    ``.md``.
+    many percent of the pixels of the test pictures trainings with different random seeds agree on, and how well labels
+    from two halves of the simple pictures agree (:func:`agreement_of_halves`): these are made for ``systems`` "all",
+    shown as far as they are there for "finished", and left out otherwise. Where no network learnt from labels that
+    differ from those of the rows above, the row has only them; a column that no row has is left out. Also written as
+    ``beyond.csv`` and ``.md``.
     """
     scores, methods = pd.concat([scores, round_scores(stages)], ignore_index=True), [OURS, *stages.role.beyond]
     learnt = pd.Series([Segmentation(stages=stages, system=method).learns_from for method in methods])
@@ -44,7 +44,7 @@ def parts(stages: Stages, scores: pd.DataFrame, systems: str = "finished") -> pd
     trained, labelled = numbers[ON_TRAIN].notna(), numbers[LABELS].notna()
     numbers = numbers.loc[trained | (labelled & ~repeated)].reset_index(drop=True)
     shown = joined_spreads(numbers)
-    for column in (SEEDS_AGREE, HALVES_AGREE):
+    for column in (TRAININGS_AGREE, HALVES_AGREE):
         shown[column] = [one_decimal(value) for value in numbers[column]]
     shown = shown.loc[:, (shown != NO_NUMBER).any()]
     write_numbers(stages.experiment.places.tables, "beyond", numbers, shown)
@@ -129,7 +129,7 @@ def _row(stages: Stages, scores: pd.DataFrame, system: str) -> dict[str, object]
     row |= miou_over_seeds(LABELS, labels_of(stages, scores, system))
     row |= miou_over_seeds(ON_TRAIN, network) | miou_over_seeds(ON_VAL, _of(scores, stages, system, "val"))
     runs = our_runs(stages) if system == OURS else [run for run in beyond_runs(stages) if run.system == system]
-    return row | {SEEDS_AGREE: float("nan") if network.empty else agreement(runs)}
+    return row | {TRAININGS_AGREE: float("nan") if network.empty else agreement(runs)}
 
 
 def _of(scores: pd.DataFrame, stages: Stages, system: str, split: str) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.files import writing
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.places import Places
+from wsss_lib.experiments.plates import heat_of, spread
 from wsss_lib.experiments.profiles.own import Network, own_profile
 from wsss_lib.experiments.progress import Say, say
 from wsss_lib.experiments.segmentation import Segmentation
@@ -178,12 +179,11 @@ def _facts(stages: Stages, run: Segmentation) -> list[str]:
 def _examples(stages: Stages, run: Segmentation) -> list[Example]:
     """Pictures evenly spread over the set."""
     scenes, labels, predictions = stages.scenes("train"), run.labels() or [], list(_predictions(stages, run))
-    chosen = np.unique(np.linspace(0, len(scenes) - 1, min(SHOWN, len(scenes))).round().astype(int)).tolist()
-    classes = np.array(stages.label_space.classes)
+    seeds, classes = stages.label_maps(stages.seeds()), np.array(stages.label_space.classes)
     return [
         Example(
-            name=scenes.names[i], tags=classes[stages.tags[i]].tolist(), image=scenes.image(i), labels=labels[i],
-            prediction=predictions[i],
+            name=scenes.names[i], tags=classes[stages.tags[i]].tolist(), image=scenes.image(i),
+            heat=heat_of(stages, i), seeds=seeds[i], labels=labels[i], prediction=predictions[i],
         )
-        for i in chosen
+        for i in spread(SHOWN, len(scenes))
     ]  # fmt: skip

@@ -95,10 +95,15 @@ def seed_scores(stages: Stages) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
+MANY = 10
+MEAN_OF_MANY = f"mean, {MANY} pictures or more"
+
+
 def tag_agreement(stages: Stages) -> pd.DataFrame:
     """How well every localisation agrees with the tags of the training pictures, without any label: a row for each,
     and for those that some variant takes together, with the mean of their scores; AUC of every class in percent
-    (``evaluation.tags``) and their mean, averaged over the classifiers' seeds.
+    (``evaluation.tags``) and their mean, averaged over the classifiers' seeds. One picture that lacks a class decides
+    all about it: ``MEAN_OF_MANY`` is the mean over the classes that ``MANY`` pictures have and as many lack.
     """
     role = stages.role
     alone = [(where,) for where in SEED_STAGES if getattr(role, where) is not None]
@@ -110,7 +115,10 @@ def tag_agreement(stages: Stages) -> pd.DataFrame:
             found.append(tag_auc(np.mean([shares[where] for where in views], axis=0), stages.tags))
     rows = {" and ".join(views): np.mean(found, axis=0) for views, found in auc.items()}
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(stages.label_space.classes))
-    return frame.assign(mean=frame.mean(axis="columns")).rename_axis("class maps").reset_index()
+    present = stages.tags.sum(axis=0)
+    many = frame.loc[:, np.minimum(present, len(stages.tags) - present) >= MANY]
+    means = {"mean": frame.mean(axis="columns"), MEAN_OF_MANY: many.mean(axis="columns")}
+    return frame.assign(**means).rename_axis("class maps").reset_index()
 
 
 def round_scores(stages: Stages, rounds: Sequence[tuple[str, int, int]] | None = None) -> pd.DataFrame:

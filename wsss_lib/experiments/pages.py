@@ -33,7 +33,7 @@ from wsss_lib.experiments.submission import archive_of, write_submission
 from wsss_lib.reporting.cells import printed_names
 from wsss_lib.reporting.claims import verdict, verdict_markdown, verdict_text
 from wsss_lib.reporting.measurements import SCORE_COLUMNS, casting
-from wsss_lib.reporting.rendering import TERMINAL_WIDTH, markdown_table, with_spread
+from wsss_lib.reporting.rendering import NO_NUMBER, TERMINAL_WIDTH, markdown_table, with_spread
 from wsss_lib.reporting.tables import Table, make_table, write_numbers, write_table
 
 PARTS: dict[str, Callable[[Stages], pd.DataFrame]] = {
@@ -145,14 +145,17 @@ def _accuracy(stages: Stages) -> pd.DataFrame:
 def agreement_with_tags(stages: Stages) -> pd.DataFrame:
     """What can be said of the class maps without labels, one column per localisation; also written as CSV and Markdown.
 
-    AUC in percent: the chance that a picture with the tag scores higher than one without it. Classes that all pictures
-    have, or none, cannot be ranked and are left out.
+    AUC in percent: the chance that a picture with the tag scores higher than one without it; beside it how many
+    pictures lack the class. A class that all pictures have, or none, cannot be ranked: a dash.
     """
-    found = tag_agreement(stages).set_index("class maps").T.dropna().rename_axis("class").reset_index()
-    shown = found.round(1).rename(columns={name: f"{name}, %" for name in found.columns[1:]})
+    found = tag_agreement(stages).set_index("class maps").T.rename_axis("class")
+    lack = pd.Series((~stages.tags).sum(axis=0), index=list(stages.label_space.classes), dtype="Int64")
+    numbers = found.round(1).rename(columns=lambda name: f"{name}, %")
+    numbers.insert(0, "pictures without it", lack.reindex(numbers.index))
+    shown = numbers.astype(object).where(numbers.notna(), NO_NUMBER).astype(str).reset_index()
     folder = stages.experiment.places.tables
-    write_whole(folder / "tag_agreement.csv", shown.to_csv(index=False, lineterminator="\n").encode())
-    write_whole(folder / "tag_agreement.md", (markdown_table(shown.astype(str)) + "\n").encode())
+    write_whole(folder / "tag_agreement.csv", numbers.reset_index().to_csv(index=False, lineterminator="\n").encode())
+    write_whole(folder / "tag_agreement.md", (markdown_table(shown) + "\n").encode())
     return shown
 
 

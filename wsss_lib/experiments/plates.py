@@ -71,6 +71,20 @@ def whole_and_patches(stages: Stages, picture: int = 0, variant: str = "default"
     return _kept(stages, figure, "figure04_whole_and_patches")
 
 
+def superpixels_and_seeds(stages: Stages, picture: int = 0, variant: str = "default", seed: int = 0) -> PaperFigure:
+    """Superpixels of a training picture, the heat that the variant takes, and the seeds that come of both."""
+    scenes = stages.scenes("train")
+    figure = figures.superpixels_and_seeds(
+        scenes.image(_existing(picture, scenes)),
+        stages.regions()[picture],
+        heat_of(stages, picture, variant, seed),
+        _of_pictures(stages, stages.seeds(variant, seed), [picture])[0],
+        stages.label_space,
+        _said(stages, [seed], f"train, picture {picture}", _method(variant)),
+    )
+    return _kept(stages, figure, "superpixels_and_seeds")
+
+
 def _own_heat(stages: Stages, image: Image, label: int, seed: int) -> HeatMap:
     """The map M_c of the picture's own class, at least 0 and at most 1, at the picture's size."""
     side = stages.role.classifier.input_size
@@ -78,6 +92,12 @@ def _own_heat(stages: Stages, image: Image, label: int, seed: int) -> HeatMap:
     maps = class_maps(stages.classifier(seed), image, whole, compute=stages.compute)
     own = torch.arange(len(maps)) == label
     return _at_size_of(image, normalize_maps(maps, own).numpy())[label]
+
+
+def heat_of(stages: Stages, picture: int, variant: str = "default", seed: int = 0) -> ClassHeat:
+    """Heat of every class in a training picture, as large as it is, as the variant takes it; 0 for what is no tag."""
+    views = stages.variant(variant).localisations
+    return np.mean([_heat(stages, picture, where, variant, seed) for where in views], axis=0)
 
 
 def _heat(stages: Stages, picture: int, where: str, variant: str, seed: int) -> ClassHeat:
@@ -217,12 +237,12 @@ def framework(stages: Stages, picture: int = 0, seed: int = 0) -> PaperFigure:
 
 def _way(stages: Stages, picture: int, seed: int) -> dict[str, Any]:
     """What the stages make of one training picture, by the names that Figures 1 and 2 give it."""
-    scenes, where = stages.scenes("train"), stages.role.variants["default"].where
+    scenes = stages.scenes("train")
     stack = [stages.seeds(seed=seed), *stages.rounds(seed=seed)]
     seeds, *rounds = [_of_pictures(stages, labels, [_existing(picture, scenes)])[0] for labels in stack]
     return {
         "image": scenes.image(picture),
-        "cam": _heat(stages, picture, where, "default", seed),
+        "cam": heat_of(stages, picture, seed=seed),
         "seeds": seeds,
         "rounds": rounds,
         "prediction": _predictions(stages, "train", seed, [picture])[0],
@@ -268,8 +288,11 @@ def _systems(role: Role) -> tuple[str, ...]:
 
 
 def _said(stages: Stages, seeds: Sequence[int], *details: str) -> str:
-    """What tells a figure from others with its title: the data, then the split, the method or the like, the seeds."""
-    named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    """What tells a figure from others with its title: the data, then the split, the method or the like, the seeds.
+
+    These are called random seeds, for seeds are also the first labels of superpixels.
+    """
+    named = f"random seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     return "; ".join([stages.role.played_by, *details, named])
 
 

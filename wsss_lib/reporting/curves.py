@@ -26,6 +26,8 @@ LETTERS_PER_INCH = 12
 
 _OUR_PANEL, _PAPER_PANEL = 2.3, 0.85  # inches
 _APART = 0.06  # of the distance from round to round
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""One for each of our curves, so that they can be told apart without colour."""
 
 
 @drawn
@@ -135,8 +137,8 @@ def _draw_rounds(upper: Axes, lower: Axes, curves: pd.DataFrame, heading: str) -
     ours = list(dict.fromkeys(curves.loc[curves["variant"] != PAPER, "variant"]))
     for number, variant in enumerate(ours):
         shift = _APART * (number - (len(ours) - 1) / 2)
-        color = SERIES_COLORS[number % len(SERIES_COLORS)]
-        _draw_curve(upper, curves.loc[curves["variant"] == variant], shift, color=color, linestyle="-", marker="o")
+        color, marker = SERIES_COLORS[number % len(SERIES_COLORS)], _MARKERS[number % len(_MARKERS)]
+        _draw_curve(upper, curves.loc[curves["variant"] == variant], shift, color=color, linestyle="-", marker=marker)
     paper = curves.loc[curves["variant"] == PAPER]
     _draw_curve(lower, paper, 0, color=PAPER_INK, linestyle="--", marker="D")
     names = [name.replace("Deep Clustering-", "round ").lower() for name in CLUSTERING_STAGES]

@@ -31,11 +31,12 @@ from wsss_lib.reporting.overlays import (
     heat_overlay,
     heat_scale,
     patch_borders,
+    region_borders,
     seed_overlay,
     thumbnail,
 )
 from wsss_lib.reporting.palette import INK, fraction, legend_handles, present_classes, readable_on
-from wsss_lib.vocabulary import Image, LabelMap, LabelSpace, Tags
+from wsss_lib.vocabulary import Image, LabelMap, LabelSpace, RegionMap, Tags
 
 SCALE_HEIGHT = 0.3
 """Inches that the scale of heat needs below the pictures."""
@@ -163,6 +164,30 @@ def views_of_tags(
     if absent:
         add_remark(figure, f"not tagged, removed: {', '.join(absent)}")
     figure.data = {"tags": _tag_names(tags, label_space), **{name: heat[present] for name, heat in views.items()}}
+    return figure
+
+
+@drawn
+def superpixels_and_seeds(
+    image: Image, regions: RegionMap, cam: ClassHeat, seeds: LabelMap, label_space: LabelSpace, subtitle: str = ""
+) -> PaperFigure:
+    """How a superpixel comes to its first label: superpixels, heat (the hottest class of each pixel), seeds.
+
+    ``cam`` is class x height x width, 0..1; where a superpixel has no label the pale picture shows. ``subtitle`` says
+    whose they are. Not a figure of the paper.
+    """
+    panels = {
+        "Superpixels": region_borders(image, regions),
+        "Heat: the hottest tag": class_heat_overlay(image, cam, label_space),
+        "Seeds: the first labels": seed_overlay(image, seeds, label_space),
+    }
+    figure, axes = picture_grid(
+        1, 3, image.shape, title="From heat to first labels", subtitle=subtitle,
+        legend=legend_handles(label_space, present_classes([seeds], label_space)),
+    )  # fmt: skip
+    for place, (name, picture) in zip(axes.flat, panels.items(), strict=True):
+        show(place, picture, name)
+    figure.data = {"regions": regions, "seeds": seeds}
     return figure
 
 

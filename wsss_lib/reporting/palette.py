@@ -34,8 +34,9 @@ INK = "#222222"
 PAPER_INK = "#8a8a8a"
 """The colour of the paper's own numbers in every plot."""
 
-SERIES_COLORS = ("#1f6f8b", "#d1603d", "#6a8d2f", "#7b4f9d", "#b8860b", "#444444")
-"""Colours of curves and bars, told apart by colour-blind readers too, in this order."""
+SERIES_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#222222")
+"""Colours of curves and bars, told apart by colour-blind readers too (Okabe and Ito, "Color universal design", 2008).
+Label maps have the colours of their data sets, which are not; they come with a legend."""
 
 HEAT_COLORS = "inferno"
 VOC_VOID = (224, 224, 192)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 from PIL import Image as Pillow
 
+from wsss_lib.reporting.overlays import ClassHeat, class_heat_overlay, seed_overlay
 from wsss_lib.reporting.palette import colorize
 from wsss_lib.vocabulary import Image, LabelMap, LabelSpace
 
@@ -16,22 +17,35 @@ WIDTH = 320
 """Pixels; wider pictures are scaled down for the page."""
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1040px; margin: 2em auto; padding: 0 1em; color: #222 }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1400px; margin: 2em auto; padding: 0 1em; color: #222 }
 table { border-collapse: collapse; margin: 1em 0 } th, td { padding: 3px 12px; text-align: right }
 th:first-child, td:first-child { text-align: left } thead { border-bottom: 2px solid #222 }
 tbody tr:nth-child(even) { background: #f5f5f5 } .swatch { display: inline-block; width: 1em; height: 1em;
-margin-right: .5em; vertical-align: -.15em; border: 1px solid #999 } figure { margin: 1em 0 } figure img { width: 32% }
-figcaption { color: #555 } .warning { background: #fff4d6; border-left: 4px solid #e0a100; padding: .4em 1em }
+margin-right: .5em; vertical-align: -.15em; border: 1px solid #999 }
+figure { margin: 1em 0 } figure img { width: 19.4% } figcaption { color: #555 } .warning { background: #fff4d6; border-left: 4px solid #e0a100; padding: .4em 1em }
 """
+
+STEPS = (
+    "From left to right: the picture; heat, where the classifier of simple pictures sees which tag (of each pixel the"
+    " hottest); seeds, the first labels of the superpixels; labels, what the rounds made of them and the network learnt"
+    " from; the prediction, what the network says without knowing the tags. Look for the step at which something first"
+    " goes wrong: a class that no heat shows needs better simple pictures, one that the rounds lose is rare or looks"
+    " like another."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A training picture with what was made of it, all of one size."""
+    """A training picture with what was made of it, all of one size, in the order of the method.
+
+    ``heat`` is class x height x width, 0..1; ``seeds`` the first labels of its superpixels, ``labels`` the last ones.
+    """
 
     name: str
     tags: Sequence[str]
     image: Image
+    heat: ClassHeat
+    seeds: LabelMap
     labels: LabelMap
     prediction: LabelMap
 
@@ -49,7 +63,7 @@ def report_page(
     parts = [f"<h1>{html.escape(title)}</h1>", _list(facts)]
     parts += [f'<p class="warning">{html.escape(each)}</p>' for each in warnings]
     parts += ["<h2>Classes</h2>", _class_table(classes, label_space), "<h2>Training pictures</h2>"]
-    parts.append("<p>Picture, the labels that the network learnt from, and what it says without knowing the tags.</p>")
+    parts.append(f"<p>{STEPS}</p>")
     parts += [_figure(example, label_space) for example in examples]
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n' + "\n".join(parts) + "\n</body></html>\n"
@@ -71,11 +85,16 @@ def _class_table(classes: pd.DataFrame, label_space: LabelSpace) -> str:
 
 
 def _figure(example: Example, label_space: LabelSpace) -> str:
-    pictures = (example.image, colorize(example.labels, label_space), colorize(example.prediction, label_space))
-    what = ("picture", "labels", "prediction")
+    pictures = {
+        "picture": example.image,
+        "heat": class_heat_overlay(example.image, example.heat, label_space),
+        "seeds": seed_overlay(example.image, example.seeds, label_space),
+        "labels": colorize(example.labels, label_space),
+        "prediction": colorize(example.prediction, label_space),
+    }
     tags = [
-        f'<img alt="{label} of {html.escape(example.name)}" src="{_data_uri(picture)}">'
-        for label, picture in zip(what, pictures, strict=True)
+        f'<img alt="{what} of {html.escape(example.name)}" title="{what}" src="{_data_uri(picture)}">'
+        for what, picture in pictures.items()
     ]
     caption = f"{example.name}: {', '.join(example.tags) or 'no tags'}"
     return f"<figure>{' '.join(tags)}<figcaption>{html.escape(caption)}</figcaption></figure>"
