@@ -22,7 +22,8 @@ table { border-collapse: collapse; margin: 1em 0 } th, td { padding: 3px 12px; t
 th:first-child, td:first-child { text-align: left } thead { border-bottom: 2px solid #222 }
 tbody tr:nth-child(even) { background: #f5f5f5 } .swatch { display: inline-block; width: 1em; height: 1em;
 margin-right: .5em; vertical-align: -.15em; border: 1px solid #999 }
-figure { margin: 1em 0 } figure img { width: 19.4% } figcaption { color: #555 } .warning { background: #fff4d6; border-left: 4px solid #e0a100; padding: .4em 1em }
+figure { margin: 1em 0 } figure img { width: 19.4% } figcaption { color: #555 }
+.warning { background: #fff4d6; border-left: 4px solid #e0a100; padding: .4em 1em }
 """
 
 STEPS = (
