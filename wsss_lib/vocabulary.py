@@ -92,7 +92,8 @@ class SceneSet:
 
     ``label_map`` is ``None`` where the split has no labels; ``tags`` is ``None`` where it has no tags either.
     Reading is lazy: ``image(i)`` and ``label_map(i)`` read or draw picture ``i`` on every call.
-    ``fingerprint`` changes whenever any picture, label or tag of the set changes.
+    ``fingerprint`` changes whenever any picture or tag of the set changes, and any label map that tags or the truth are
+    learnt from; ``measured_with`` when label maps change that are only measured with.
     """
 
     label_space: LabelSpace
@@ -102,6 +103,7 @@ class SceneSet:
     label_map: Callable[[int], LabelMap] | None
     tags: TagTable | None
     fingerprint: str
+    measured_with: str = ""
 
     def __len__(self) -> int:
         return len(self.names)

@@ -193,6 +193,13 @@ def test_training_lowers_the_loss_and_finds_the_classes(activation, frozen):
     assert not classifier.training
 
 
+def test_pictures_of_several_classes_are_not_taught_as_if_they_had_one():
+    shows = np.array([[True, False, False], [True, False, True]])
+    several = ClassifiedPictures(classes=SPACE.classes, targets=(0, 1, 2), shows=shows, image=flat)
+    with pytest.raises(SettingsError, match="use sigmoid for pictures with tags"):
+        train_classifier(new_classifier(1), several, config(steps=1), compute=CPU, seed=1)
+
+
 def test_a_rare_class_is_drawn_as_often_as_a_frequent_one():
     """One green picture beside eleven red ones takes half of all places of the batches."""
     asked = []

@@ -26,6 +26,23 @@ def test_depthwise_weights_learn_the_same_in_mixed_precision():
     assert (found - exact).norm() < 0.02 * exact.norm()
 
 
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+def test_what_comes_in_float32_learns_under_autocast(stride, dilation):
+    """As the first layer of a network would see it; the gradients are those without autocast, within its precision."""
+    torch.manual_seed(0)
+    layer = DepthwiseConv2d(4, 4, 3, stride=stride, padding=dilation, dilation=dilation, groups=4)
+    x = torch.randn(2, 4, 8, 9, requires_grad=True)
+    gradients = []
+    for mixed in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+            values = layer(x)
+        slope = torch.linspace(-1, 1, values.numel()).view_as(values).to(values.dtype)
+        gradients.append(torch.autograd.grad(values, [x, layer.weight], slope))
+    for exact, found in zip(*gradients, strict=True):
+        assert found.dtype == torch.float32
+        assert (found - exact).norm() < 0.02 * exact.norm()
+
+
 @pytest.mark.parametrize("size", [(12, 15), (7, 4), (3, 1)])
 @pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2)])
 def test_depthwise_learning_is_the_same_sum(size, stride, dilation):

@@ -8,6 +8,7 @@ import torch
 
 from wsss_lib.clustering import rounds
 from wsss_lib.clustering.collages import CollageConfig, PastedRegions
+from wsss_lib.clustering.network import RegionNetwork
 from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled
 from wsss_lib.clustering.rounds import ClusteringConfig, RegionSampler, classes_without_regions, cluster
 from wsss_lib.training.compute import choose_compute
@@ -46,6 +47,27 @@ def test_no_region_is_nearest_to_a_class_that_none_taught(plane, three_classes):
     config = replace(CONFIG, relabel="nearest_center", rounds=1)
     (done,) = run(plane, three_classes, config, seeds=seeds, tags=np.ones_like(plane.tags))
     assert set(done.labels.tolist()) == {0, 2}
+
+
+def test_a_class_too_rare_to_be_drawn_starts_from_its_own_regions():
+    """One region in a hundred pictures is hardly drawn in twenty batches of two; its centre is its feature, not 0."""
+    counts = np.full(100, 50)
+    features = MeanPooled(np.ones((5000, 2), np.float16), counts)
+    features.array[4321] = 3
+    labels = np.zeros(5000, np.uint8)
+    labels[4321] = 2
+    config = replace(CONFIG, pictures_per_batch=2)
+    sampler = RegionSampler(features, labels, config, [0, 1])
+    drawn = torch.cat([sampler.batch(step)[1] for step in range(20)])
+    assert 2 not in drawn
+    assert sampler.classes == [0, 2]
+    pooled, truth = sampler.of_class(2)
+    assert (pooled.tolist(), truth.tolist()) == ([[3.0, 3.0]], [2])
+    network = RegionNetwork(2, 8, 3, 0.0).eval()
+    centers = rounds._start_centers(network, sampler, choose_compute("cpu", "float32"))
+    with torch.no_grad():
+        torch.testing.assert_close(centers[2], network.features(torch.tensor([[3.0, 3.0]]))[0])
+    assert len(sampler.of_class(0)[1]) == 64
 
 
 def test_the_second_phase_keeps_what_the_first_one_is_set_to():

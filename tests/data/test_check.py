@@ -157,10 +157,19 @@ def test_label_values_sizes_and_tags_that_do_not_fit(data_root: Path, paint) -> 
     paint(data_root / "camvid" / "trainannot" / "b.png", np.zeros((6, 6)))
     sizes, values = _findings(data_root, "camvid", "error")
     assert "c.png holds the label values [77]" in values
-    assert sizes == "train: 1 pictures and their label maps differ in size (b.webp)"
+    assert sizes == "train: 1 pictures and their label maps differ in proportions (b.webp)"
     (data_root / "voc12_mini" / "tags.csv").write_text("id,tags\n2007_000123,trian\n")
     (error,) = _findings(data_root, "voc12_mini", "error")
     assert "(did you mean 'train'?)" in error
+
+
+def test_label_maps_that_are_read_at_another_size_may_be_smaller(data_root: Path, paint) -> None:
+    """Only CamVid's are: its full pictures come with label maps of half the size. MSRC-21's must be as large."""
+    paint(data_root / "camvid" / "trainannot" / "b.png", np.zeros((3, 4)))
+    assert not list(_findings(data_root, "camvid", "error"))
+    paint(data_root / "msrc21" / "labels" / "1_1_s.png", np.zeros((3, 4)))
+    (error,) = _findings(data_root, "msrc21", "error")
+    assert "differ in size" in error
 
 
 def test_left_over_files_are_warned_of(data_root: Path, paint, photo) -> None:

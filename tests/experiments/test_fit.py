@@ -115,6 +115,16 @@ def test_a_second_run_finds_everything(material: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
+def test_labels_that_come_later_are_measured_with_and_nothing_is_trained_again(material: Path, tmp_path: Path) -> None:
+    fit_small(material, tmp_path / "out", classes=CAMVID.classes)
+    network = (tmp_path / "out" / "network.safetensors").read_bytes()
+    said = fit_small(material, tmp_path / "out", classes=CAMVID.classes, labels=material / "labels")
+    assert {line.partition(":")[0] for line in said if line.endswith("started")} == {"confusion"}
+    assert (tmp_path / "out" / "network.safetensors").read_bytes() == network
+    assert "mean IoU of its predictions" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.usefixtures("quick")
 def test_tags_as_json_and_a_single_picture(material: Path, tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     shutil.copyfile(material / "images" / "grey.png", tmp_path / "one" / "grey.png")

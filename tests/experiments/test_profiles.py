@@ -93,13 +93,16 @@ def test_the_rehearsal_is_the_paper_but_for_its_steps():
 
 @pytest.mark.parametrize("role", ROLES)
 def test_sizes_fit_the_stride_of_the_network(role: Role):
-    """Where corners of grid and picture must coincide, sizes are stride * n + 1; others would be changed silently."""
+    """Where corners of grid and picture must coincide, sizes are stride * n + 1, else stride * n.
+
+    Others would be changed silently, or cells would not be where they are taken to be.
+    """
     backbone = outline(BACKBONES[role.classifier.backbone])
     for config in filter(None, (role.whole, role.patches, role.dense)):
         assert fitting_size(config.patch_size, 1.0, backbone) == config.patch_size
-    if backbone.align_corners:
-        for variant in role.variants.values():
-            assert [side % backbone.stride for side in variant.features.size] == [1, 1]
+        assert {side % backbone.stride for side in config.patch_size} == {int(backbone.align_corners)}
+    for variant in role.variants.values():
+        assert {side % backbone.stride for side in variant.features.size} == {int(backbone.align_corners)}
 
 
 @pytest.mark.parametrize("role", ROLES)

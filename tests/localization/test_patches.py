@@ -111,6 +111,8 @@ def test_sizes_that_fit_the_stride():
     assert fitting_size((65, 33), 1.5, aligned) == (97, 49)  # 97.5 and 49.5: 24 and 12 cells of 4 pixels, plus 1
     assert fitting_size((65, 33), 0.01, aligned) == (5, 5)
     assert fitting_size((64, 32), 1.5, halves) == (96, 48)
+    assert fitting_size((65, 30), 1.0, halves) == (64, 32)  # whole cells of 4 pixels: none is cut, none is in the air
+    assert fitting_size((65, 33), 0.01, halves) == (4, 4)
 
 
 def test_corner_cells_become_equal_cells_by_hand():

@@ -139,6 +139,20 @@ def test_masked_roi_pool_equals_region_by_region_pooling():
         torch.testing.assert_close(pooled[region], wanted.float())
 
 
+def test_corner_cells_are_read_where_they_are():
+    """Seven pixels over three cells centred on the pixels 0, 3 and 6: pixel 1 is nearest to the first, 2 to the second.
+
+    In three equal parts of the picture pixel 2 is of the first and pixel 4 of the second.
+    """
+    regions, features = np.arange(7, dtype=np.int32)[None], torch.tensor([[[0.0, 1.0, 2.0]]])
+    corners = masked_roi_pool(features, regions, bins=1, align_corners=True).flatten().tolist()
+    assert corners == [0, 0, 1, 1, 1, 2, 2]
+    assert masked_roi_pool(features, regions, bins=1).flatten().tolist() == [0, 0, 1, 1, 1, 2, 2]
+    wide = torch.arange(4.0)[None, None]
+    assert masked_roi_pool(wide, regions, bins=1, align_corners=True).flatten().tolist() == [0, 1, 1, 2, 2, 3, 3]
+    assert masked_roi_pool(wide, regions, bins=1).flatten().tolist() == [0, 0, 1, 2, 2, 3, 3]
+
+
 def test_a_grid_scaled_differently_along_both_axes_by_hand():
     """8 x 2 pixels over 2 x 2 cells: the right half of the last row lies in the last cell, the rest touches all."""
     regions = np.zeros((2, 8), dtype=np.int32)

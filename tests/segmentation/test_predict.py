@@ -14,7 +14,7 @@ from wsss_lib.data.pictures import color_overlay, read_image, read_label_map
 from wsss_lib.segmentation.networks import build_network
 from wsss_lib.segmentation.predict import Segmenter, load_segmenter, predict_folder, save_segmenter
 from wsss_lib.training.compute import choose_compute
-from wsss_lib.vocabulary import DataError
+from wsss_lib.vocabulary import DataError, SettingsError
 
 CPU = choose_compute("cpu", "float32")
 
@@ -130,6 +130,26 @@ def test_pictures_are_done_one_by_one(model, mixed, tmp_path):
 
 
 # ---------------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize("inside", ["", "overlays"])
+def test_pictures_are_not_written_over(model, mixed, tmp_path, inside):
+    """An index PNG in place of a photograph cannot be undone."""
+    out = mixed
+    if inside:
+        out = tmp_path / "all"
+        (out / inside).parent.mkdir()
+        mixed.rename(out / inside)
+    before = {path: path.read_bytes() for path in (out / inside).iterdir()}
+    with pytest.raises(SettingsError, match=r"would be written over the pictures in .*; give another folder as --out"):
+        list(predict_folder(model, out / inside, out, CPU))
+    assert {path: path.read_bytes() for path in (out / inside).iterdir()} == before
+
+
+def test_a_legend_says_which_colour_is_which_class(model, mixed, tmp_path):
+    list(predict_folder(model, mixed, tmp_path / "out", CPU))
+    first, second, *others = (tmp_path / "out" / "legend.csv").read_text().splitlines()
+    assert (first, second, len(others)) == ("index,class,color", "0,Sky,#808080", 10)
 
 
 def test_a_folder_without_pictures_is_refused(model, tmp_path):

@@ -264,7 +264,8 @@ def _load_trunk(backbone: Backbone, state: dict[str, Tensor], *, source: str) ->
     own = backbone.trunk.state_dict()
     given = dict(zip(_torchvision_names(backbone, own), own, strict=True))
     state = {theirs: _shaped(value, own[given[theirs]]) for theirs, value in state.items() if theirs in given}
-    missing = [theirs for theirs in given if theirs not in state]
+    uncounted = {name: own[name] for theirs, name in given.items() if theirs.endswith("num_batches_tracked")}
+    missing = [theirs for theirs, ours in given.items() if theirs not in state and ours not in uncounted]
     wrong = [theirs for theirs, ours in given.items() if theirs in state and state[theirs].shape != own[ours].shape]
     if missing or wrong:
         first = (missing or wrong)[0]
@@ -272,7 +273,7 @@ def _load_trunk(backbone: Backbone, state: dict[str, Tensor], *, source: str) ->
             f"the weights {source} are not of {backbone.name}: {len(missing)} tensors are missing and {len(wrong)} "
             f"have another shape, first {first!r}; give the torchvision weights of this network"
         )
-    unit = {ours: state[theirs] for theirs, ours in given.items()}
+    unit = uncounted | {ours: state[theirs] for theirs, ours in given.items() if theirs in state}
     if bad := [name for name, value in unit.items() if value.is_floating_point() and not value.isfinite().all()]:
         raise DataError(f"the weights {source} hold NaN or infinite values, first in {bad[0]!r}; get the file again")
     backbone.trunk.load_state_dict(unit)

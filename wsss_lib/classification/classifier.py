@@ -115,7 +115,12 @@ def train_classifier(
     checkpoint: Path | None = None,
     report: Report = SILENT,
 ) -> list[float]:
-    """Train in place with softmax cross entropy or the multi-label logistic loss; returns the loss of every step."""
+    """Train in place with softmax cross entropy or the multi-label logistic loss; returns the loss of every step.
+
+    ``SettingsError`` if a picture has several classes and softmax is asked for.
+    """
+    if config.activation == "softmax" and (pictures.shows.sum(axis=1) > 1).any():
+        raise SettingsError("softmax tells one class per picture from the others; use sigmoid for pictures with tags")
     compute.place(classifier)
     draw = _balanced_draw(pictures.shows, config.training.batch_size, seed)
     shows = torch.from_numpy(pictures.shows)
@@ -189,7 +194,7 @@ def view_features(
 
 
 def random_view(image: Image, config: ClassifierConfig, rng: np.random.Generator) -> Image:
-    """A random crop of at least ``minimum_crop`` of the area, nearly in the picture's shape, perhaps mirrored.
+    """A random crop of about ``minimum_crop`` of the area or more, nearly in the picture's shape, perhaps mirrored.
 
     With ``minimum_crop`` 1 it is the whole picture: what a picture's class is certain for.
     """

@@ -88,7 +88,7 @@ def _spread(
     gradient: Float[Tensor, "batch c rows columns"], x: Float[Tensor, "batch c h w"], stride: tuple[int, ...]
 ) -> Float[Tensor, "batch c h w"]:
     """``gradient`` on every ``stride``-th row and column of a map like ``x``, which is zero elsewhere."""
-    spread = torch.zeros_like(x)
+    spread = torch.zeros_like(x, dtype=gradient.dtype)
     spread[..., :: stride[0], :: stride[1]] = gradient
     return spread
 

@@ -104,13 +104,14 @@ class MaskedRoi:
 
     A batch takes a few regions of a few pictures, so that a picture is asked hundreds of times: the shapes of its
     regions, which take longer to find than to pool, are found once. Pooling is done on ``device``: maps of Cityscapes
-    cost a processor half a second.
+    cost a processor half a second. ``align_corners``: where the cells of the maps are, as in ``regions.pooling``.
     """
 
     maps: Sequence[Float16[np.ndarray, "channel rows columns"]]
     regions: Sequence[RegionMap]
     counts: Int[np.ndarray, "picture"]
     bins: int = 7
+    align_corners: bool = False
     device: torch.device = _PROCESSOR
     _shapes: dict[int, RegionShapes] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -122,7 +123,8 @@ class MaskedRoi:
         if picture not in self._shapes:
             self._shapes[picture] = RegionShapes.of(self.regions[picture], self.bins)
         features = torch.from_numpy(self.maps[picture]).to(self.device).float()
-        return masked_roi_pool(features, self._shapes[picture], region_ids).flatten(1)
+        pooled = masked_roi_pool(features, self._shapes[picture], region_ids, align_corners=self.align_corners)
+        return pooled.flatten(1)
 
 
 def blocks(features: RegionFeatures, size: int = 1024) -> Iterator[tuple[int, Float[Tensor, "region feature"]]]:

@@ -208,6 +208,7 @@ class RegionSampler:
         ends = np.cumsum(features.counts)[:-1]
         self.labels, self.chance = np.split(labels, ends), np.split(chance, ends)
         self.pictures = np.flatnonzero([part.any() for part in self.chance])
+        self.classes = np.flatnonzero(count[:IGNORE]).tolist()
 
     def batch(self, step: int) -> tuple[Float[Tensor, "batch feature"], Int[Tensor, "batch"]]:
         rng = np.random.default_rng([*self.seed, step])
@@ -220,19 +221,31 @@ class RegionSampler:
             truth.append(torch.from_numpy(self.labels[picture][chosen].astype(np.int64)))
         return torch.cat(pooled), torch.cat(truth)
 
+    def of_class(self, label: int, most: int = 64) -> tuple[Float[Tensor, "region feature"], Int[Tensor, "region"]]:
+        """Features and labels of the first ``most`` regions of a class."""
+        pooled, left = [], most
+        for picture, labels in enumerate(self.labels):
+            if len(chosen := np.flatnonzero(labels == label)[:left]):
+                pooled.append(self.features.of(picture, chosen))
+                left -= len(chosen)
+        return torch.cat(pooled), torch.full((most - left,), label)
+
 
 @torch.no_grad()
 def _start_centers(
     network: RegionNetwork, sampler: RegionSampler, compute: Compute, batches: int = 20
 ) -> Float[Tensor, "class feature"]:
-    """Class means of the features at the end of phase 1, over a few batches; far away where no region taught a class.
+    """Class means of the features at the end of phase 1, over a few batches and, of a class that is in none of them,
+    over a few of its regions; far away where no region taught a class.
 
     Such a class has no feature to be pulled to its centre, and no region may be nearest to it.
     """
     parts = [sampler.batch(step) for step in range(batches)]
+    drawn = set(torch.cat([truth for _, truth in parts]).tolist())
+    parts += [sampler.of_class(label) for label in sampler.classes if label not in drawn]
     pooled, truth = (torch.cat([part[i] for part in parts]).to(compute.device) for i in (0, 1))
     centers = class_means(network.features(pooled), truth, network.scores.out_features)
-    taught = torch.from_numpy(np.isin(np.arange(len(centers)), np.concatenate(sampler.labels))).to(centers.device)
+    taught = torch.from_numpy(np.isin(np.arange(len(centers)), sampler.classes)).to(centers.device)
     return centers.masked_fill(~taught[:, None], _FAR)
 
 

@@ -73,9 +73,8 @@ def own_scenes(folders: OwnFolders) -> SceneSet:
         image=partial(_bounded, paths, folders.longest_side),
         label_map=None if labels is None else partial(_bounded_label_map, folders, paths, labels),
         tags=tags,
-        fingerprint=fingerprint_of_files(
-            [*paths, *label_files], folders.label_space.classes, folders.longest_side, tags.tolist()
-        ),
+        fingerprint=fingerprint_of_files(paths, folders.label_space.classes, folders.longest_side, tags.tolist()),
+        measured_with=fingerprint_of_files(label_files),
     )
 
 

@@ -53,8 +53,8 @@ def simple_images(root: Path, target: LabelSpace) -> SimpleSet:
     """The simple pictures of a folder, with the class of ``target`` that each simple class stands for.
 
     Classes are sorted by name, pictures by class and file. A simple class goes where ``TARGETS`` sends it, else to the
-    target class of the same name (``_`` for a space), else nowhere (``IGNORE``). Cityscapes' rider has no simple
-    class: nothing but a rider on a two-wheeler looks like one. ``missing_targets`` lists such gaps.
+    target class of the same name (``_`` for a space), else nowhere (``IGNORE``). A class that no folder shows, as
+    Cityscapes' rider where the pictures are not ImageNet's, is listed by ``missing_targets``.
     """
     return simple_set(find_simple_pictures(root), target)
 

@@ -2,7 +2,7 @@
 
 Every count is an artefact of its own, so that processes make them beside each other (``makers``) and notebooks find
 them. With ``measure``, which turns matrices into scores, this is the only place where label maps of the target data are
-read, besides the tags that come from them and full supervision.
+read, besides the tags that come from them, full supervision, and figures that show them.
 """
 
 from collections.abc import Callable, Iterator
@@ -159,7 +159,7 @@ def _counted(
         pairs = zip(label_maps(), label_maps_of(scenes), strict=True)
         save_arrays(folder / "confusion.npz", {"matrix": confusion_matrix(pairs, len(stages.label_space))})
 
-    inputs = {"source": source, "labels": scenes.fingerprint}
+    inputs = {"source": source, "labels": scenes.fingerprint + scenes.measured_with}
     code = code_of("confusion", make, reader=stages.role.source.reader) | glue(label_maps)
     params = {"of": what, "code": code}
     return stages.experiment.store.artefact("confusion", params=params, inputs=inputs, make=make)

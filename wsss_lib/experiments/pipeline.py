@@ -241,7 +241,9 @@ class Stages:
         artefact, count = self.features_artefact(variant, seed), len(self.scenes("train"))
         if self.variant(variant).features.pooling == "masked_roi":
             maps = self.arrays(artefact.folder, count)
-            return MaskedRoi(maps, self.regions(), self.region_counts, device=self.compute.device)
+            corners = self.classifier(seed).backbone.align_corners
+            device = self.compute.device
+            return MaskedRoi(maps, self.regions(), self.region_counts, align_corners=corners, device=device)
         return MeanPooled(self.rows(artefact.folder, count), self.region_counts)
 
     def features_artefact(self, variant: str, seed: int) -> Artefact:

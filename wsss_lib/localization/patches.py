@@ -124,12 +124,14 @@ def heat_maps(
 
 
 def fitting_size(size: tuple[int, int], scale: float, backbone: Backbone) -> tuple[int, int]:
-    """``size`` times ``scale``, the nearest stride * n + 1 where corners of grid and picture must coincide."""
-    scaled = (size[0] * scale, size[1] * scale)
-    if not backbone.align_corners:
-        return (round(scaled[0]), round(scaled[1]))
-    cells = [max(1, round((side - 1) / backbone.stride)) for side in scaled]
-    return (cells[0] * backbone.stride + 1, cells[1] * backbone.stride + 1)
+    """The size nearest to ``size`` times ``scale`` in which the backbone's cells are where they are taken to be.
+
+    stride * n + 1 where corners of grid and picture must coincide; else stride * n, or the last cell would cover pixels
+    that are not there, and all others too few.
+    """
+    stride, more = backbone.stride, int(backbone.align_corners)
+    width, height = (stride * max(1, round((side * scale - more) / stride)) + more for side in size)
+    return width, height
 
 
 def to_half_pixel_cells(

@@ -141,19 +141,22 @@ def masked_roi_pool(
     regions: RegionMap | RegionShapes,
     region_ids: RegionIds | None = None,
     bins: int = 7,
+    *,
+    align_corners: bool = False,
 ) -> Float[Tensor, "chosen channel bins bins"]:
     """RoI max pooling over each region's bounding box, times the region's soft mask.
 
     P_r(k, b) * m_r(b), specification 3.3: what lies outside the region fades to 0. Boxes are given to RoI pooling in
     grid cells (the cells that hold the box's first and last pixel), so the grid may be scaled differently along x and
-    y and no box leaves the grid. All regions in id order where ``region_ids`` is None; an id may come twice.
-    ``RegionShapes`` that are at hand stand for a region map, and decide about ``bins``.
-    The result takes 4 * chosen * channel * bins^2 bytes: choose ids where there are many.
+    y and no box leaves the grid; ``align_corners`` as in :func:`mean_pool`. All regions in id order where
+    ``region_ids`` is None; an id may come twice. ``RegionShapes`` that are at hand stand for a region map, and decide
+    about ``bins``. The result takes 4 * chosen * channel * bins^2 bytes: choose ids where there are many.
     """
     _check_features(features)
     shapes = regions if isinstance(regions, RegionShapes) else RegionShapes.of(regions, bins)
     chosen = _chosen_ids(len(shapes.boxes), region_ids)
-    boxes = _boxes_in_cells(shapes.boxes[chosen], shapes.size, (features.shape[1], features.shape[2]))
+    grid = (features.shape[1], features.shape[2])
+    boxes = _boxes_in_cells(shapes.boxes[chosen], shapes.size, grid, align_corners)
     pooled = roi_pool(
         features.float()[None], [torch.from_numpy(boxes).to(features.device)], output_size=shapes.masks.shape[1:]
     )
@@ -212,13 +215,18 @@ def _bins_of_pixels(
 
 
 def _boxes_in_cells(
-    boxes: Int[np.ndarray, "region 4"], size: tuple[int, int], grid: tuple[int, int]
+    boxes: Int[np.ndarray, "region 4"], size: tuple[int, int], grid: tuple[int, int], align_corners: bool
 ) -> Float32[np.ndarray, "region 4"]:
-    """Pixel boxes to the first and last grid cell they touch, both inside the box as RoI pooling counts them."""
-    scale = np.array([grid[1] / size[1], grid[0] / size[0]])
-    first = np.floor((boxes[:, :2] + 0.5) * scale)
-    last = np.floor((boxes[:, 2:] - 0.5) * scale)
-    return np.concatenate([first, last], axis=1).astype(np.float32)
+    """Pixel boxes to the cells that are nearest to their first and last pixel, both inside the box as RoI pooling
+    counts them. Cells are equal parts of the picture, or, with ``align_corners``, centred from corner to corner.
+    """
+    places = np.stack([boxes[:, :2], boxes[:, 2:] - 1]).astype(float)  # first and last x, y
+    pixels, cells = np.array(size[::-1]), np.array(grid[::-1])
+    if align_corners:
+        nearest = np.floor(places * (cells - 1) / np.maximum(1, pixels - 1) + 0.5)
+    else:
+        nearest = np.floor((places + 0.5) * cells / pixels)
+    return np.concatenate([*nearest], axis=1).astype(np.float32)
 
 
 def _chosen_ids(num_regions: int, region_ids: RegionIds | None) -> Int[np.ndarray, "chosen"]:

@@ -10,28 +10,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wsss_lib.classification.backbones import Backbone, build_backbone
-from wsss_lib.classification.convolutions import WideConv2d
 from wsss_lib.segmentation.base import SegmentationNetwork
+from wsss_lib.segmentation.largefov import LargeFOVHead
 
 
-class PyramidBranch(nn.Module):
-    """fc6 as a dilated 3x3 convolution, fc7 and fc8 as 1x1 convolutions: one scale of the pyramid."""
-
-    def __init__(self, channels: int, num_classes: int, width: int, dilation: int, dropout: float) -> None:
-        super().__init__()
-        self.fc6 = WideConv2d(channels, width, 3, padding=dilation, dilation=dilation)
-        self.fc7 = nn.Conv2d(width, width, 1)
-        self.fc8 = nn.Conv2d(width, num_classes, 1)
-        self.dropout = nn.Dropout(dropout)
-        for layer in (self.fc6, self.fc7):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        nn.init.normal_(self.fc8.weight, std=0.01)
-        for layer in (self.fc6, self.fc7, self.fc8):
-            nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]  # these convolutions have a bias
+class PyramidBranch(LargeFOVHead):
+    """One scale of the pyramid: LargeFOV's layers with a dilation of their own."""
 
     def forward(self, features: Float[Tensor, "batch channel r c"]) -> Float[Tensor, "batch class r c"]:
-        x = self.dropout(self.fc6(features).relu())
-        return self.fc8(self.dropout(self.fc7(x).relu())).float()
+        return self.logits(features)
 
 
 class AtrousPyramid(SegmentationNetwork):

@@ -10,7 +10,7 @@ Choices, where the published network (``shelhamer/fcn.berkeleyvision.org:voc-fcn
 - Scores beyond the border of a map are those of its edge; the published deconvolution fades them to zero there.
 - The deconvolutions have no state: their kernels follow from the grids. The published file stores them class by class.
 - Trained at once in the loop of all networks. The published network was trained in three stages (32s, 16s, 8s), or at
-  once with pool4 and pool3 scaled by 0.01 and 0.0001 (``Skip.scale``), for features of Caffe's pictures (0..255);
+  once with pool4 and pool3 scaled by 0.01 and 0.0001, for features of Caffe's pictures (0..255);
   the features of torchvision's weights, which see pictures of unit variance, are left as they are.
 - fc6 and fc7 take the weights of torchvision's classifier, the published ones those of Caffe's.
 """
@@ -99,12 +99,11 @@ def fuse(
 
 @dataclass(frozen=True, kw_only=True)
 class Skip:
-    """An earlier layer of the trunk that is scored too: its position, channels and cells, and a factor on its map."""
+    """An earlier layer of the trunk that is scored too: its position, channels and cells."""
 
     layer: int
     channels: int
     grid: Grid
-    scale: float = 1.0
 
 
 class FCN(SegmentationNetwork):
@@ -130,8 +129,7 @@ class FCN(SegmentationNetwork):
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch class rows columns"]:
         layers = [skip.layer for skip in reversed(self.skips)]
         *early, last = self.backbone.maps(images, [*layers, len(self.backbone.trunk) - 1])
-        scaled = [skip.scale * features for skip, features in zip(self.skips, reversed(early), strict=True)]
-        features = [self.backbone.neck(last), *scaled]
+        features = [self.backbone.neck(last), *reversed(early)]
         # In bfloat16 and with two threads, PyTorch 2.15 writes the gradient of fc7's 4096 channels to fewer than 16
         # classes beyond its memory on a processor: the program dies, or worse.
         with without_autocast(images):

@@ -10,29 +10,40 @@ from wsss_lib.classification.convolutions import WideConv2d
 from wsss_lib.segmentation.base import SegmentationNetwork
 
 
-class LargeFOV(SegmentationNetwork):
-    """fc6 as a dilated 3x3 convolution with a large field of view, fc7 and fc8 as 1x1 convolutions, on a backbone."""
+class LargeFOVHead(nn.Module):
+    """fc6 as a dilated 3x3 convolution with a large field of view, fc7 and fc8 as 1x1 convolutions."""
 
-    def __init__(self, backbone: Backbone, num_classes: int, width: int, dilation: int, dropout: float) -> None:
+    def __init__(self, channels: int, num_classes: int, width: int, dilation: int, dropout: float) -> None:
         super().__init__()
-        self.backbone = backbone
-        self.fc6 = WideConv2d(backbone.channels, width, 3, padding=dilation, dilation=dilation)
+        self.fc6 = WideConv2d(channels, width, 3, padding=dilation, dilation=dilation)
         self.fc7 = nn.Conv2d(width, width, 1)
         self.fc8 = nn.Conv2d(width, num_classes, 1)
         self.dropout = nn.Dropout(dropout)
         for layer in (self.fc6, self.fc7):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]  # these convolutions have a bias
         nn.init.normal_(self.fc8.weight, std=0.01)
-        nn.init.zeros_(self.fc8.bias)  # pyright: ignore[reportArgumentType]
+        for layer in (self.fc6, self.fc7, self.fc8):
+            nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]  # these convolutions have a bias
+
+    def logits(self, features: Float[Tensor, "batch channel r c"]) -> Float[Tensor, "batch class r c"]:
+        """Scores of the classes in every cell, in float32."""
+        x = self.dropout(self.fc6(features).relu())
+        return self.fc8(self.dropout(self.fc7(x).relu())).float()
+
+
+class LargeFOV(LargeFOVHead, SegmentationNetwork):
+    """The head on a backbone."""
+
+    def __init__(self, backbone: Backbone, num_classes: int, width: int, dilation: int, dropout: float) -> None:
+        super().__init__(backbone.channels, num_classes, width, dilation, dropout)
+        self.backbone = backbone
 
     @property
     def head(self) -> list[nn.Module]:
         return [self.fc6, self.fc7, self.fc8]
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch class rows columns"]:
-        x = self.dropout(self.fc6(self.backbone(images)).relu())
-        return self.fc8(self.dropout(self.fc7(x).relu())).float()
+        return self.logits(self.backbone(images))
 
 
 def deeplab_largefov(num_classes: int, weights: str | Path = "none") -> LargeFOV:

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import pandas as pd
 import torch
 from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from wsss_lib.classification.classifier import to_tensor
-from wsss_lib.data.disk import list_pictures, replacing
+from wsss_lib.data.disk import list_pictures, replacing, write_whole
 from wsss_lib.data.label_spaces import LABEL_SPACES, label_space
 from wsss_lib.data.pictures import color_overlay, read_image, write_image, write_label_map
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network, predict_logits
 from wsss_lib.training.compute import Compute, choose_compute
-from wsss_lib.vocabulary import DataError, Image, LabelMap, LabelSpace, Tags, WsssError
+from wsss_lib.vocabulary import DataError, Image, LabelMap, LabelSpace, SettingsError, Tags, WsssError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,14 +136,18 @@ def _label_space(card: Mapping[str, Any]) -> LabelSpace:
 def predict_folder(model: Path, images: Path, out: Path, compute: Compute | None = None) -> Iterator[str]:
     """Segment every picture of a folder into ``<out>/<stem>.png`` (index PNG) and ``<out>/overlays/<stem>.png``.
 
-    Yields one line per picture. A picture that cannot be read is reported and skipped, the others are still done.
-    Raises ``DataError`` if the folder has no picture or ``model`` no network.
+    ``<out>/legend.csv`` says which number and colour stand for which class. Yields one line per picture. A picture
+    that cannot be read is reported and skipped, the others are still done. Raises ``DataError`` if the folder has no
+    picture or ``model`` no network, ``SettingsError`` if a picture would be written over.
     """
+    if images.resolve() in (out.resolve(), (out / "overlays").resolve()):
+        raise SettingsError(f"label maps would be written over the pictures in {images}; give another folder as --out")
     segmenter = load_segmenter(model, compute or choose_compute())
     pictures = list_pictures(images)
     if not pictures:
         raise DataError(f"no picture in {images}; give a folder with .png, .jpg or .webp files")
     (out / "overlays").mkdir(parents=True, exist_ok=True)
+    _write_legend(out / "legend.csv", segmenter.label_space)
     for stem, path in pictures.items():
         try:
             image = read_image(path)
@@ -153,3 +158,9 @@ def predict_folder(model: Path, images: Path, out: Path, compute: Compute | None
         write_label_map(out / f"{stem}.png", label_map, segmenter.label_space)
         write_image(out / "overlays" / f"{stem}.png", color_overlay(image, label_map, segmenter.label_space))
         yield f"{out / f'{stem}.png'}"
+
+
+def _write_legend(path: Path, space: LabelSpace) -> None:
+    colors = ["#{:02x}{:02x}{:02x}".format(*color) for color in space.colors]
+    frame = pd.DataFrame({"index": range(len(space)), "class": space.classes, "color": colors})
+    write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())

@@ -35,6 +35,7 @@ class DivergedError(WsssError):
 class TrainingConfig:
     """How a stage is trained. Defaults are DeepLab's: SGD, momentum 0.9, weight decay 5e-4, poly schedule of power 0.9,
     new layers at ten times the learning rate, biases at twice the rate and without decay (``repo xmojiao/deeplab_v2``).
+    The two vectors of a batch normalisation, which VGG16 has none of, learn as biases do (choice).
 
     ``step`` divides the learning rate by 10 after two thirds of the steps; ``checkpoint_every`` counts steps.
     """

@@ -139,7 +139,7 @@ def test_the_test_drive_is_another_town(train: SceneSet, test_town: SceneSet) ->
 
 
 def test_classes_are_not_colour_coded(train: SceneSet) -> None:
-    """Buildings of different streets differ more in colour than the mean building differs from the mean wall."""
+    """Buildings of different streets differ more in colour than the mean building differs from the mean road."""
     building, road = CITYSCAPES.index("building"), CITYSCAPES.index("road")
     spread = [
         np.array([train.image(i)[train.label_map(i) == index].mean(axis=0) for i in range(len(train))])

@@ -79,6 +79,7 @@ def _check_camvid(root: Path, journal: Journal) -> Iterator[Finding]:
                 labels=None if split == "test" and not labels else labels,
                 read_labels=camvid.read_camvid_labels,
                 label_space=CAMVID,
+                scaled=True,
             ),
             journal,
         )

@@ -37,7 +37,8 @@ class Split:
     """Files of one split; ``labels`` is None where the split is not meant to have any.
 
     ``published`` is how many pictures the data set has. Pictures of a split that is ``glanced`` at are not decoded: PNG
-    files are opened, and looked at their end.
+    files are opened, and looked at their end. Label maps of a ``scaled`` one are read at another size, so that it is
+    enough if they have their pictures' proportions.
     """
 
     dataset: str
@@ -48,6 +49,7 @@ class Split:
     label_space: LabelSpace
     published: int | None = None
     glanced: bool = False
+    scaled: bool = False
 
     def find(self, severity: Severity, message: str) -> Finding:
         return Finding(dataset=self.dataset, severity=severity, message=f"{self.name}: {message}")
@@ -70,13 +72,19 @@ def check_split(split: Split, journal: Journal) -> Iterator[Finding]:
     label_maps, problems = journal.attempt_all(labels, partial(shape_and_classes, split), split.labels.values())
     yield from damaged(split.dataset, f"{split.name} label maps", problems, len(split.labels))
     pairs = [(split.pictures[name], path) for name, path in split.labels.items()]
-    unequal = [a.name for a, b in pairs if a in shapes and b in label_maps and shapes[a] != label_maps[b][:2]]
-    if unequal:
-        yield split.find("error", f"{len(unequal)} pictures and their label maps differ in size ({few(unequal)})")
+    both = [(a.name, *shapes[a], *label_maps[b][:2]) for a, b in pairs if a in shapes and b in label_maps]
+    if unequal := [name for name, *sizes in both if not _fit(*sizes, scaled=split.scaled)]:
+        what = "proportions" if split.scaled else "size"
+        yield split.find("error", f"{len(unequal)} pictures and their label maps differ in {what} ({few(unequal)})")
     if label_maps:
         classes = np.mean([count for _, _, count in label_maps.values()])
         common += f", {len(label_maps)} label maps with {classes:.2f} classes on average"
     yield split.find("ok", common)
+
+
+def _fit(height: int, width: int, label_height: int, label_width: int, *, scaled: bool) -> bool:
+    same = (height, width) == (label_height, label_width)
+    return same or (scaled and height * label_width == width * label_height)
 
 
 def decode(path: Path) -> tuple[int, int]:

@@ -31,6 +31,9 @@ _CLASSIFIER = ClassifierConfig(
     training=TrainingConfig(steps=15_000, batch_size=32, learning_rate=0.001, schedule="step", checkpoint_every=1000),
 )
 
+_PATCH = (320, 320)
+"""SEC's network was published with 321: of its 41 cells the last would stand for a single pixel (choice)."""
+
 _CONV5_3 = (28,)
 """Position of its ReLU in VGG16's trunk: 512 channels at stride 8."""
 
@@ -95,7 +98,7 @@ def _streets(
 ) -> Role:
     fitting = (size[0] + 1, size[1] + 1)
     half = (size[0] // 2 + 1, size[1] // 2 + 1)
-    segmentation = _segmentation(fitting)
+    segmentation = _segmentation(fitting)  # its corners coincide with the picture's, the classifier's do not
     return Role(
         dataset=dataset,
         played_by=played_by,
@@ -103,9 +106,9 @@ def _streets(
         classifier=_CLASSIFIER,
         classifier_per_seed=False,
         whole=LocalizationConfig(patch_size=whole),
-        patches=LocalizationConfig(columns=columns, rows=rows, patch_size=(321, 321)),
+        patches=LocalizationConfig(columns=columns, rows=rows, patch_size=_PATCH),
         superpixels=SuperpixelConfig(),
-        variants=_variants("patches", fitting),
+        variants=_variants("patches", size),
         segmentation=segmentation,
         networks=_networks(fitting, drn_steps),
         systems=driving_systems(_AFFINITY, stride=8, crf_factor=half[0] / 480),
@@ -114,7 +117,7 @@ def _streets(
 
 
 def _voc() -> Role:
-    size = (497, 369)
+    size = (496, 368)
     variants = _variants("whole", size)
     return Role(
         dataset="voc",
@@ -124,10 +127,10 @@ def _voc() -> Role:
         classifier=replace(_CLASSIFIER, activation="sigmoid", minimum_crop=0.5),
         classifier_per_seed=False,
         whole=LocalizationConfig(patch_size=size),
-        patches=LocalizationConfig(columns=2, rows=2, patch_size=(321, 321)),
+        patches=LocalizationConfig(columns=2, rows=2, patch_size=_PATCH),
         superpixels=SuperpixelConfig(),
         variants={"default": variants["default"]},
-        segmentation=_segmentation(size),
+        segmentation=_segmentation((size[0] + 1, size[1] + 1)),
         systems=voc_systems(
             _AFFINITY, _BRANCH, _CLUSTERING, stride=8, crf_factor=1.0, feature_scale=1.0, layers=_CONV5_3, erased=1000
         ),
@@ -141,10 +144,10 @@ PAPER = Profile(
     present_only=True,
     roles={
         "cityscapes": _streets(
-            "cityscapes", "Cityscapes", size=(2048, 1024), columns=4, rows=2, whole=(641, 321), drn_steps=7440
+            "cityscapes", "Cityscapes", size=(2048, 1024), columns=4, rows=2, whole=(640, 320), drn_steps=7440
         ),
         "camvid": _streets(
-            "camvid", "CamVid 960x720", size=(960, 720), columns=4, rows=3, whole=(641, 481), drn_steps=920
+            "camvid", "CamVid 960x720", size=(960, 720), columns=4, rows=3, whole=(640, 480), drn_steps=920
         ),
         "voc": _voc(),
     },
