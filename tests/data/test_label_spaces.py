@@ -12,6 +12,7 @@ from wsss_lib.data.label_spaces import (
     UNKNOWN_COLOR,
     VOC,
     did_you_mean,
+    distinct_colors,
     label_space,
     voc_palette,
 )
@@ -99,3 +100,11 @@ def test_unknown_name_is_answered_with_the_nearest_and_the_list() -> None:
 def test_suggestion_ignores_case_and_is_silent_when_nothing_is_near() -> None:
     assert did_you_mean("PAVEMENTS", CAMVID.classes) == " (did you mean 'Pavement'?)"
     assert did_you_mean("zebra", CAMVID.classes) == ""
+
+
+def test_colours_of_ones_own_classes_are_told_apart_whichever_colours_one_sees(least_difference) -> None:
+    """VOC's are not: the first ten come as near as 3, where 2 is just seen. Black stands for unknown."""
+    assert least_difference([*distinct_colors(16), (0, 0, 0)]) > 15
+    assert least_difference(voc_palette(11)[1:]) < 5
+    assert len(set(distinct_colors(255))) == 255
+    assert (0, 0, 0) not in distinct_colors(255)

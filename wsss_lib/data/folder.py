@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from wsss_lib.data.disk import PICTURE_SUFFIXES, few, list_pictures
-from wsss_lib.data.label_spaces import voc_palette
+from wsss_lib.data.label_spaces import distinct_colors
 from wsss_lib.data.pictures import (
     bounded,
     fingerprint_of_files,
@@ -41,13 +41,13 @@ class OwnFolders:
 
 
 def own_label_space(tags: Path, classes: Sequence[str] = ()) -> LabelSpace:
-    """The classes that are given, else all that the tags name, sorted; colours of the VOC palette."""
+    """The classes that are given, else all that the tags name, sorted, in colours that can be told apart."""
     named = tuple(classes) or classes_in_tags(tags)
     if not 1 < len(named) <= MOST_CLASSES:
         raise SettingsError(f"{len(named)} classes; a segmentation needs at least 2 and at most {MOST_CLASSES}")
     if repeated := sorted({name for name in named if named.count(name) > 1}):
         raise SettingsError(f"the class {repeated[0]!r} is named twice; give every class once")
-    return LabelSpace(name="own", classes=named, colors=voc_palette(len(named) + 1)[1:])
+    return LabelSpace(name="own", classes=named, colors=distinct_colors(len(named)))
 
 
 def own_scenes(folders: OwnFolders) -> SceneSet:

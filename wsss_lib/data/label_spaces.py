@@ -30,6 +30,21 @@ def voc_palette(count: int) -> tuple[Color, ...]:
     return tuple((channel(index, 0), channel(index, 1), channel(index, 2)) for index in range(count))
 
 
+_DISTINCT: tuple[Color, ...] = (
+    (0, 114, 178), (213, 94, 0), (0, 158, 115), (240, 228, 66), (204, 121, 167), (86, 180, 233), (0, 0, 255),
+    (170, 255, 170), (0, 0, 85), (85, 43, 0), (213, 255, 255), (0, 85, 213), (85, 43, 85), (0, 213, 85), (0, 0, 170),
+    (85, 43, 43),
+)  # fmt: skip
+"""The first six are Okabe and Ito's; every other one is that of a coarse grid which differs most from those before it
+and from black, whichever of the three kinds of cones one has."""
+
+
+def distinct_colors(count: int) -> tuple[Color, ...]:
+    """Colours for classes that have none of their own: 16 that colour-blind readers can tell apart, then VOC's."""
+    others = [color for color in voc_palette(256)[1:] if color not in _DISTINCT]
+    return (*_DISTINCT, *others)[:count]
+
+
 def _space(
     name: str,
     table: dict[str, Color],
