@@ -170,6 +170,8 @@ SMOKE = _toy(
 )  # fmt: skip
 
 TOY = _toy(
-    "toy", "procedural streets and scenes, three seeds on the main role, no files needed",
+    "toy",
+    "drawn streets and scenes, three seeds on the main role, no files needed; it learns for minutes from nothing, so"
+    " expect poor seeds and no gain from the rounds",
     pictures=80, classifier=400, rounds=300, segmentation=100, seeds=3,
 )  # fmt: skip
