@@ -34,7 +34,7 @@ INK = "#222222"
 PAPER_INK = "#8a8a8a"
 """The colour of the paper's own numbers in every plot."""
 
-SERIES_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#222222")
+SERIES_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#222222", "#56b4e9")
 """Colours of curves and bars, told apart by colour-blind readers too (Okabe and Ito, "Color universal design", 2008).
 Label maps have the colours of their data sets, which are not; they come with a legend."""
 

@@ -135,7 +135,7 @@ def _group_rules(groups: list[tuple[str, int]]) -> list[str]:
 
 
 def _holds_numbers(column: str) -> bool:
-    return ", " in column or column in ("ours", "paper", "difference")
+    return ", " in column or column in ("ours", "paper", "difference", "seeds")
 
 
 def _column_width(name: str, cells: list[str]) -> int:
