@@ -2,8 +2,8 @@
 
 The paper's method stays in them as it is, on the profile's main data set. Beside it stands ``plus``, of seven parts:
 
-1. the heat of a region is the mean of what the whole picture and its patches give: both together agree better with the
-   tags than either does (``evaluation.tags``);
+1. the heat of a region is the mean of what the whole picture and its patches give: together they agree better with the
+   tags than either does (``evaluation.tags``), as far as few pictures can tell (``measure.MEAN_OF_MANY``);
 2. place, shape and colour of a region stand beside its deep features;
 3. deep features come from a larger picture, so that a region has less of its surroundings in them;
 4. regions are drawn as they come: balanced classes inflate the rare ones (poles to three times their share);
