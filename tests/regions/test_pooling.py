@@ -140,9 +140,9 @@ def test_masked_roi_pool_equals_region_by_region_pooling():
 
 
 def test_corner_cells_are_read_where_they_are():
-    """Seven pixels over three cells centred on the pixels 0, 3 and 6: pixel 1 is nearest to the first, 2 to the second.
-
-    In three equal parts of the picture pixel 2 is of the first and pixel 4 of the second.
+    """Seven pixels over three cells centred on the pixels 0, 3 and 6: pixel 1 is nearest to the first, 2 to the second,
+    and in three equal parts of the picture they are as well. Of four cells the second is centred on pixel 2: pixel 1 is
+    as near to it as to the first, while of four equal parts it lies in the first.
     """
     regions, features = np.arange(7, dtype=np.int32)[None], torch.tensor([[[0.0, 1.0, 2.0]]])
     corners = masked_roi_pool(features, regions, bins=1, align_corners=True).flatten().tolist()
