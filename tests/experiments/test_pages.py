@@ -140,7 +140,7 @@ def test_accuracy_by_hand(tmp_path: Path):
     ]
     folder = tmp_path / "smoke" / "tables"
     assert (folder / "classifier_accuracy.csv").read_text() == (
-        "data set,class,pictures,accuracy,std\ncamvid,car,3,85.00,7.07\ncamvid,traffic light,0,,\n"
+        "data set,class,pictures,accuracy,std\ncamvid,car,3,85.0000,7.0711\ncamvid,traffic light,0,,\n"
     )
     assert "| camvid | car | 3 | 85.0 ± 7.1 |" in (folder / "classifier_accuracy.md").read_text(encoding="utf-8")
 

@@ -148,9 +148,9 @@ def write_table(table: Table, folder: Path) -> list[Path]:
 def write_numbers(folder: Path, name: str, numbers: pd.DataFrame, shown: pd.DataFrame, words: int | None = 1) -> None:
     """Write a table that is not the paper's: ``numbers`` as ``<name>.csv``, what is ``shown`` of them as ``<name>.md``.
 
-    Two decimals, and empty cells for no number, in the CSV; ``words`` as in ``markdown_table``.
+    Four decimals, so that who rounds them again gets what is shown, and empty cells for no number, in the CSV; ``words`` as in ``markdown_table``.
     """
-    text = numbers.to_csv(index=False, float_format="%.2f", lineterminator="\n")
+    text = numbers.to_csv(index=False, float_format="%.4f", lineterminator="\n")
     write_whole(Path(folder) / f"{name}.csv", text.encode())
     write_whole(Path(folder) / f"{name}.md", (markdown_table(shown.astype(str), words) + "\n").encode())
 
