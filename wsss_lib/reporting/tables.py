@@ -148,7 +148,8 @@ def write_table(table: Table, folder: Path) -> list[Path]:
 def write_numbers(folder: Path, name: str, numbers: pd.DataFrame, shown: pd.DataFrame, words: int | None = 1) -> None:
     """Write a table that is not the paper's: ``numbers`` as ``<name>.csv``, what is ``shown`` of them as ``<name>.md``.
 
-    Four decimals, so that who rounds them again gets what is shown, and empty cells for no number, in the CSV; ``words`` as in ``markdown_table``.
+    In the CSV four decimals, so that who rounds them again gets what is shown, and empty cells for no number;
+    ``words`` as in ``markdown_table``.
     """
     text = numbers.to_csv(index=False, float_format="%.4f", lineterminator="\n")
     write_whole(Path(folder) / f"{name}.csv", text.encode())
