@@ -13,7 +13,6 @@ from wsss_lib.experiments.measure import (
     all_scores,
     reference_scores,
     role_scores,
-    seed_scores,
     segmentation_scores,
     tag_agreement,
 )
@@ -133,14 +132,6 @@ def test_variants_with_the_same_seeds_are_measured_once(finished):
     assert distinct_seed_rules(finished.main) == ["default", "paper_rules"]
 
 
-def test_seeds_of_two_views_are_scored_as_what_clustering_starts_from(open_tiny, tiny, tmp_path):
-    paper = tiny.variants["default"]
-    role = replace(tiny, variants={"default": paper, "both": replace(paper, beside="patches")})
-    scored = rows(seed_scores(open_tiny(tmp_path, role=role).main), metric="miou_class")
-    assert scored.loc[scored["variant"] == "both", "stage"].tolist() == ["seeds"]
-    assert set(rows(scored, variant="default")["stage"]) == {"seeds_whole", "seeds_patch", "seeds_dense", "seeds"}
-
-
 def test_a_second_measuring_computes_nothing_new(open_tiny, finished, table):
     said = []
     again = all_scores(open_tiny(finished.places.build, said))
@@ -201,20 +192,6 @@ def test_a_class_that_few_pictures_lack_is_left_out_of_the_second_mean(finished,
     monkeypatch.setattr(pipeline.Stages, "tags", tags)
     found = tag_agreement(finished.main).iloc[0]
     assert (found["mean"], found[MEAN_OF_MANY]) == (75, 100)
-
-
-def test_two_views_agree_with_the_tags_as_the_mean_of_their_scores(finished, monkeypatch):
-    """Of two pictures with the tag and one without, each view ranks one pair the wrong way, and their mean none."""
-    role = replace(finished.main.role, variants={
-        "default": (paper := finished.main.role.variants["default"]), "both": replace(paper, beside="patches"),
-    })  # fmt: skip
-    given = {"whole": [0.0, 0.0, 0.1], "dense": [0.9, 0.2, 0.3], "patches": [0.2, 0.9, 0.3]}
-    scores = {where: np.tile(np.array(each)[:, None], (1, 11)) for where, each in given.items()}
-    monkeypatch.setattr(ClassMaps, "picture_scores", lambda maps: scores[maps.where])
-    monkeypatch.setattr(pipeline.Stages, "tags", np.tile(np.array([[True], [True], [False]]), (1, 11)))
-    monkeypatch.setattr(finished.main, "role", role)
-    found = tag_agreement(finished.main).set_index("class maps")["mean"]
-    assert found.to_dict() == {"whole": 0, "patches": 50, "dense": 50, "dense and patches": 100}
 
 
 def test_scores_of_a_picture_are_shares_that_no_tag_touches(finished):

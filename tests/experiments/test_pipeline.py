@@ -11,9 +11,7 @@ import torch
 from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.experiments import pipeline, segmentation
-from wsss_lib.experiments.class_maps import ClassMaps
 from wsss_lib.experiments.experiment import Experiment
-from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.training import loop
@@ -252,31 +250,6 @@ def test_of_features_only_the_last_ones_stay_in_memory(open_tiny, finished, tmp_
     assert before() is not None
     stages.features("other")
     assert before() is None
-
-
-def test_seeds_of_two_views_are_those_of_their_mean_heat(open_tiny, tiny, tmp_path, monkeypatch):
-    """0.6 and 0.3 of two tags from one, 0.1 and 0.5 from the other: 0.35 and 0.4, so all regions are of the second."""
-    given = {"dense": (0.6, 0.3), "patches": (0.1, 0.5)}
-
-    def heat(maps, *_):
-        values = torch.zeros(len(maps.stages.label_space), 2, 3)
-        values[:2] = torch.tensor(given[maps.where])[:, None, None]
-        return values
-
-    monkeypatch.setattr(ClassMaps, "heat", heat)
-    paper = tiny.variants["default"]
-    role = replace(tiny, variants={"default": paper, "both": replace(paper, beside="patches")})
-    stages = open_tiny(tmp_path, role=role).main
-    monkeypatch.setattr(Stages, "tags", np.tile(np.arange(len(stages.label_space)) < 2, (3, 1)))
-    for variant, where, label, certainty in (
-        ("default", "", 0, 0.6 / 0.9), ("both", "dense", 0, 0.6 / 0.9), ("both", "patches", 1, 0.5 / 0.6),
-        ("both", "", 1, 0.4 / 0.75),
-    ):  # fmt: skip
-        labels, sure = stages.seeds_with_certainty(variant, where=where)
-        assert set(labels.tolist()) == {label}
-        np.testing.assert_allclose(sure, certainty, rtol=1e-5)
-    made = {each.key for each in stages.experiment.store.used if each.stage == "seeds"}
-    assert len(made) == 3  # from the whole picture alone both rules are one
 
 
 def test_variants_share_what_they_have_in_common(finished):

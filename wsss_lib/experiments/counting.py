@@ -25,15 +25,12 @@ SEED_STAGES = {"whole": "seeds_whole", "patches": "seeds_patch", "dense": "seeds
 
 
 def all_seeds(stages: Stages) -> list[tuple[str, int, str]]:
-    """(variant, seed, localisation) of all seeds that are measured; of variants with the same rule the first alone.
-
-    The localisation is "" for a rule that takes two of them together: its seeds are measured as they are.
-    """
+    """(variant, seed, localisation) of all seeds that are measured; of variants with the same rule the first alone."""
     every = [where for where in SEED_STAGES if getattr(stages.role, where) is not None]
     return [
         (variant, seed, where)
         for variant in distinct_seed_rules(stages)
-        for where in (every if stages.role.variants[variant].beside is None else [""])
+        for where in every
         for seed in stages.role.classifier_seeds
     ]
 

@@ -88,10 +88,9 @@ def seed_scores(stages: Stages) -> pd.DataFrame:
     """
     rows, random = [], stages.role.classifier_per_seed
     for variant, seed, where in all_seeds(stages):
-        own = [SEED_STAGES[where]] if where else []
-        own += ["seeds"] if where in ("", stages.role.variants[variant].where) else []
+        names = [SEED_STAGES[where], *(["seeds"] if where == stages.role.variants[variant].where else [])]
         matrix = matrix_in(counted_seeds(stages, variant, seed, where))
-        rows += [_score(stages, matrix, "train", name, variant, seed if random else -1) for name in own]
+        rows += [_score(stages, matrix, "train", name, variant, seed if random else -1) for name in names]
     return pd.concat(rows, ignore_index=True)
 
 
@@ -100,23 +99,20 @@ MEAN_OF_MANY = f"mean, {MANY} pictures or more"
 
 
 def tag_agreement(stages: Stages) -> pd.DataFrame:
-    """How well every localisation agrees with the tags of the training pictures, without any label: a row for each,
-    and for those that some variant takes together, with the mean of their scores; AUC of every class in percent
-    (``evaluation.tags``) and their mean, averaged over the classifiers' seeds. One picture that lacks a class decides
-    all about it: ``MEAN_OF_MANY`` is the mean over the classes that ``MANY`` pictures have and as many lack.
+    """How well every localisation agrees with the tags of the training pictures, without any label: a row for each.
+
+    AUC of every class in percent (``evaluation.tags``) and their mean, averaged over the classifiers' seeds. One
+    picture that lacks a class decides all about it: ``MEAN_OF_MANY`` is the mean over the classes that ``MANY``
+    pictures have and as many lack.
     """
-    role = stages.role
-    alone = [(where,) for where in SEED_STAGES if getattr(role, where) is not None]
-    together = dict.fromkeys(each.localisations for each in role.variants.values() if each.beside is not None)
-    auc = {views: [] for views in (*alone, *together)}
-    for seed in role.classifier_seeds:
-        shares = {where: stages.class_maps(where, seed).picture_scores() for (where,) in alone}
-        for views, found in auc.items():
-            found.append(tag_auc(np.mean([shares[where] for where in views], axis=0), stages.tags))
-    rows = {" and ".join(views): np.mean(found, axis=0) for views, found in auc.items()}
+    rows, tags = {}, stages.tags
+    for where in SEED_STAGES:
+        if getattr(stages.role, where) is not None:
+            maps = [stages.class_maps(where, seed) for seed in stages.role.classifier_seeds]
+            rows[where] = np.mean([tag_auc(each.picture_scores(), tags) for each in maps], axis=0)
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(stages.label_space.classes))
-    present = stages.tags.sum(axis=0)
-    many = frame.loc[:, np.minimum(present, len(stages.tags) - present) >= MANY]
+    present = tags.sum(axis=0)
+    many = frame.loc[:, np.minimum(present, len(tags) - present) >= MANY]
     means = {"mean": frame.mean(axis="columns"), MEAN_OF_MANY: many.mean(axis="columns")}
     return frame.assign(**means).rename_axis("class maps").reset_index()
 

@@ -215,20 +215,18 @@ class Stages:
     def seeds_artefact(self, variant: str, seed: int, where: str = "") -> Artefact:
         """First labels of all regions and how sure they are."""
         rule, regions = self.variant(variant), self.regions_artefact
-        views = [self.class_maps(name, seed) for name in ([where] if where else rule.localisations)]
+        maps = self.class_maps(where or rule.where, seed)
 
         def make(folder: Path) -> None:
             tags, chosen = self.tags, []
             for index, each in enumerate(self.regions()):
-                heat = [mean_pool(maps.heat(index, rule.heat), each).numpy() for maps in views]
-                chosen.append(choose_seeds(np.mean(heat, axis=0), tags[index], rule.seeds))
+                heat = mean_pool(maps.heat(index, rule.heat), each).numpy()
+                chosen.append(choose_seeds(heat, tags[index], rule.seeds))
             labels, certainty = (np.concatenate(parts) for parts in zip(*chosen, strict=True))
             save_arrays(folder / "seeds.npz", {"labels": labels, "certainty": certainty})
 
         params = {"heat": rule.heat, "rule": rule.seeds}
-        inputs = {"class_maps": views[0].artefact(), "regions": regions}
-        if len(views) > 1:
-            inputs["beside"] = views[1].artefact()
+        inputs = {"class_maps": maps.artefact(), "regions": regions}
         return self.artefact("seeds", params, inputs, make)
 
     # ------------------------------------------------------------------------------------- region features, clustering

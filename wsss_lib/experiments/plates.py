@@ -59,7 +59,7 @@ def whole_and_patches(stages: Stages, picture: int = 0, variant: str = "default"
     scenes, grid = stages.scenes("train"), stages.role.patches
     image = scenes.image(_existing(picture, scenes))
     views = [where for where in SEED_STAGES if getattr(stages.role, where) is not None]
-    used = " and ".join(stages.variant(variant).localisations)
+    used = stages.variant(variant).where
     figure = figures.views_of_tags(
         image,
         {where: _heat(stages, picture, where, variant, seed) for where in views},
@@ -96,8 +96,7 @@ def _own_heat(stages: Stages, image: Image, label: int, seed: int) -> HeatMap:
 
 def heat_of(stages: Stages, picture: int, variant: str = "default", seed: int = 0) -> ClassHeat:
     """Heat of every class in a training picture, as large as it is, as the variant takes it; 0 for what is no tag."""
-    views = stages.variant(variant).localisations
-    return np.mean([_heat(stages, picture, where, variant, seed) for where in views], axis=0)
+    return _heat(stages, picture, stages.variant(variant).where, variant, seed)
 
 
 def _heat(stages: Stages, picture: int, where: str, variant: str, seed: int) -> ClassHeat:

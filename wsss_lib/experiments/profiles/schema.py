@@ -48,13 +48,12 @@ class Source:
 class Variant:
     """How seeds are chosen and clustered: the default method, or one of its alternatives.
 
-    ``where`` names the localisation that the seeds come from: ``whole``, ``patches`` or ``dense``. ``beside`` is a
-    second one: a region's heat is then the mean of what it has in both. With ``collages``, cuttings of the simple
-    pictures, pasted into the training pictures at places of the seeds, teach the region network too.
+    ``where`` names the localisation that the seeds come from: ``whole``, ``patches`` or ``dense``. With ``collages``,
+    cuttings of the simple pictures, pasted into the training pictures at places of the seeds, teach the region network
+    too.
     """
 
     where: Where
-    beside: Where | None = None
     heat: Heat
     seeds: SeedConfig
     features: RegionFeatureConfig
@@ -66,14 +65,9 @@ class Variant:
             raise SettingsError(f"collages need mean-pooled features, not {self.features.pooling}")
 
     @property
-    def localisations(self) -> tuple[Where, ...]:
-        """Where the heat of its seeds is from, one or two."""
-        return (self.where,) if self.beside is None else (self.where, self.beside)
-
-    @property
-    def seed_rule(self) -> tuple[tuple[Where, ...], Heat, SeedConfig]:
+    def seed_rule(self) -> tuple[Where, Heat, SeedConfig]:
         """All that decides where and how seeds are chosen: variants with the same one share their seeds."""
-        return self.localisations, self.heat, self.seeds
+        return self.where, self.heat, self.seeds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +121,7 @@ class Role:
     def __post_init__(self) -> None:
         if next(iter(self.variants), None) != "default":
             raise SettingsError(f"the first variant of role {self.dataset} must be called default")
-        if self.dense is None and any("dense" in variant.localisations for variant in self.variants.values()):
+        if self.dense is None and any(variant.where == "dense" for variant in self.variants.values()):
             raise SettingsError(f"role {self.dataset} takes seeds from dense maps but has no dense localisation")
         if self.learns_from != "simple" and any(variant.collages for variant in self.variants.values()):
             raise SettingsError(f"role {self.dataset} has collages but learns from no simple pictures to cut from")
