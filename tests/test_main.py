@@ -138,6 +138,17 @@ def test_help_is_quick_because_nothing_heavy_is_imported():
     assert answer.stdout == "[]\n"
 
 
+@pytest.mark.parametrize("crf", [False, True])
+def test_predict_passes_on_whether_outlines_follow_the_colours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crf: bool
+):
+    given: list[dict[str, Any]] = []
+    monkeypatch.setattr("wsss_lib.segmentation.predict.predict_folder", lambda *_, **named: given.append(named) or [])
+    arguments = ["predict", "--images", ".", "--out", str(tmp_path / "out"), "--model", "."]
+    assert main([*arguments, "--crf"] if crf else arguments) == 0
+    assert given == [{"crf": crf}]
+
+
 def test_a_folder_for_predictions_that_is_read_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

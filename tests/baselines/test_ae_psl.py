@@ -227,6 +227,17 @@ def test_the_classifier_learns_from_erased_pictures_with_the_tags_it_knows(mater
     assert (seen["config"].activation, seen["config"].training.steps) == ("sigmoid", 5)
 
 
+def test_no_two_trainings_of_the_classifier_see_the_same_batches(material, run, monkeypatch):
+    """Neither two turns of one repetition, nor turn 1 of one and turn 0 of the next."""
+    seeds = []
+    monkeypatch.setattr(
+        "wsss_lib.baselines.ae_psl.train_classifier", lambda *_, seed, **__: seeds.append(seed) or [0.0]
+    )
+    for seed, turn in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        Miner(material, ONE, (33, 33), AePslConfig(), replace(run, seed=seed)).teach(turn)
+    assert len(set(seeds)) == 4
+
+
 @pytest.mark.parametrize("background", [False, True])
 def test_the_whole_system_runs(material, settings, run, background):
     if background:

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from wsss_lib.baselines.skeleton import read_cues, resize_flow, tagged_prediction, train_on_cues, train_on_labels
 from wsss_lib.training.loop import TrainingConfig
 from wsss_lib.training.report import Report
-from wsss_lib.vocabulary import IGNORE
+from wsss_lib.vocabulary import IGNORE, DataError
 
 
 def test_cues_of_a_mirrored_picture_are_mirrored_together(material):
@@ -112,6 +113,13 @@ def test_both_ways_of_training_learn(material, settings, run):
         ),
     ):
         assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
+
+
+def test_without_a_picture_nothing_is_learnt(material, settings, run):
+    """STC's first network learns from pictures with few tags, of which there may be none."""
+    nothing = replace(material, tags=material.tags[:0])
+    with pytest.raises(DataError, match="there is no picture to train 'initial' on"):
+        train_on_cues(material.network("largefov_small"), nothing, settings, lambda *_: torch.zeros(()), run, "initial")
 
 
 def test_a_tag_that_no_label_map_has_is_warned_of(material, settings, run):

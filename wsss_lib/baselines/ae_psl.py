@@ -164,9 +164,14 @@ class Miner:
         training = replace(self.learning.training, steps=self.config.classifier_steps, warmup_steps=0)
         self.learning = replace(self.learning, activation="sigmoid", training=training)
         return train_classifier(
-            self.classifier, pictures, self.learning, compute=self.run.compute, seed=self.run.seed + turn,
+            self.classifier, pictures, self.learning, compute=self.run.compute, seed=_seed(self.run.seed, turn),
             checkpoint=self.run.checkpoint(f"classifier_{turn}"), report=self.run.report,
         )  # fmt: skip
+
+
+def _seed(seed: int, turn: int) -> int:
+    """Another one for every turn of every repetition, which a sum would not give (0 + 1 = 1 + 0)."""
+    return int(np.random.default_rng([seed, turn, 7]).integers(2**31))
 
 
 def erase(image: Image, erased: Mask) -> Image:

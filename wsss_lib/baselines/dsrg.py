@@ -32,7 +32,7 @@ Choices, where the publication says nothing or its setting does not fit:
   starts from a network that knows the large classes, and its own loss stays below 0.8 for the next 35 steps. Small
   classes were lost to it with one mean over all seeds; with one for every class CamVid's grown labels are better than
   the seeds (``figures/README.md``).
-- The published field sends back (1 - Q) times the gradient; ours sends back nothing, as SEC's.
+- The published field sends back (1 - Q) times the gradient, as SEC's does; ours sends back nothing in either.
 - The field and its grid: see ``seed_losses``. It runs once per step, for growing and for the boundary loss.
 - Steps: those of ``settings`` for seeds and growing together and again for retraining, each phase with a whole schedule
   (published: 8,000 of 20 pictures and 20,000 of 10): the network that is measured learns from labels for as long as

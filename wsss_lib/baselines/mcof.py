@@ -17,7 +17,8 @@ open:
 * colours are counted in RGB cubes, with a tenth of a pixel added per cube;
 * without a background class no picture has an object and a rest. In pictures of exactly two tags the class whose
   superpixels are more salient, by at least ``margin`` on average, plays the object and the other one the rest; other
-  pictures stay as they are.
+  pictures stay as they are;
+* pictures without tags, and data in which no superpixel has any heat, are refused, as by our own region network.
 """
 
 from collections.abc import Callable

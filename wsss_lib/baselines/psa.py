@@ -57,7 +57,7 @@ from wsss_lib.vocabulary import IGNORE, LabelMap, SettingsError
 
 PUBLISHED_STRIDE = 8
 WATCHED = 32
-"""Pictures that the length of the walk is tried on."""
+"""Pictures that the length of the walk is tried on, evenly spread; up to twice as many where they do not divide."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +192,8 @@ def shortened(
 
     A step alone keeps less than all: the sure cells come from a CRF, which the walk knows nothing of.
     """
+    if not config.minimum_kept:
+        return config
     watched = range(0, len(material), max(1, len(material) // WATCHED))
 
     def kept(steps: int) -> float:

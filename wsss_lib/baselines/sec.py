@@ -8,7 +8,8 @@ Choices, where the publication says nothing or its setting does not fit:
 - Seeds are ours (paper 4.3). One cell has one class; the published cues may give a cell to none, one or several.
 - Driving scenes have no background: the loss has no background term, and every class has the decay of foreground.
 - Decays belong to 1681 cells. On n cells a decay is d^(1681 / n), so that the last cell weighs as little: d^n is kept.
-- The field and its grid: see ``seed_losses``.
+- The field and its grid: see ``seed_losses``. Nothing is sent back through it; the published layer adds the gradient of
+  log Q, taken as (1 - Q) times what reaches Q (``pylayers.py``), which turns part of the constrain loss around.
 - A picture without foreground tag, with all classes tagged, or without seeds drops the term that is 0 / 0.
 - Pictures are mirrored at random, and network, picture size, steps and rates are those of our own segmentation
   (published: no mirror, 321 x 321, 8,000 steps of 15 pictures, rate 0.001, divided by 10 every 2,000).

@@ -1,9 +1,11 @@
 """What every system of the comparison is given, how it is trained, and what it gives back.
 
 A system is one function ``name(material, settings, config, run) -> Outcome`` in a file of its own. ``settings`` are the
-segmentation settings of the paper's own method, so that all systems have the same backbone, picture size and number of
-steps; ``config`` holds what is the system's own. There are two kinds: systems that make label maps and train on them
-with :func:`train_on_labels`, and systems with a loss of their own, trained end to end with :func:`train_on_cues`.
+segmentation settings of the paper's own method, so that all systems have the same backbone and picture size, and the
+network that is measured learns for at least as many steps (some train others before it, up to as long again; their
+files say so); ``config`` holds what is the system's own. There are two kinds: systems that make label maps and train on
+them with :func:`train_on_labels`, and systems with a loss of their own, trained end to end with :func:`train_on_cues`.
+The latter see whole pictures, mirrored at random; random scales are for those that learn from label maps.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +26,7 @@ from wsss_lib.segmentation.training import SegmentationConfig, picture_at, train
 from wsss_lib.training.compute import Compute
 from wsss_lib.training.loop import settle_batch_norm, train
 from wsss_lib.training.report import SILENT, Report
-from wsss_lib.vocabulary import IGNORE, Image, LabelMap, LabelSpace, RegionMap, TagTable
+from wsss_lib.vocabulary import IGNORE, DataError, Image, LabelMap, LabelSpace, RegionMap, TagTable
 
 Heat = Float32[np.ndarray, "class rows columns"]
 
@@ -179,8 +181,10 @@ def train_on_cues(
     """Train in place with ``loss(logits, cues)`` on whole mirrored pictures; returns the loss of every step.
 
     Every picture comes once per pass, each pass in an order of its own. ``forward`` computes the logits of a network
-    that sees more than the pictures.
+    that sees more than the pictures. Raises ``DataError`` if there is no picture.
     """
+    if len(material) == 0:
+        raise DataError(f"there is no picture to train {name!r} on; give pictures with the tags that it asks for")
     logits = forward or (lambda cues: network(cues.images))
     run.compute.place(network)
 

@@ -46,23 +46,17 @@ class CrfConfig:
             raise SettingsError(f"standard deviations above 0 and at least one step are needed, in {self}")
 
 
-SEC_TRAINING = CrfConfig(bilateral_xy=80 / 12, gaussian_xy=3 / 12)
-"""SEC and DSRG while training (``SEC:CRF.py``, ``DSRG:pylayers.py``): for the 41 x 41 grid of a 321 x 321 picture."""
-
 SEC_TEST = CrfConfig()
 """SEC and DSRG at test (``SEC:deploy/demo.py``, ``DSRG:tools/test-ms*.py``): for the whole picture."""
 
 PSA_CAM = CrfConfig()
 """PSA on class activation maps (``psa:tool/imutils.py``): for the whole picture; the same values as ``SEC_TEST``."""
 
-DEEPLAB_V1 = CrfConfig(bilateral_weight=5.0, bilateral_xy=50.0, bilateral_rgb=10.0)
-"""Default of DeepLab v1's layer (``train-DeepLab:test.prototxt``): for the whole picture."""
-
 
 def scaled(config: CrfConfig, factor: float) -> CrfConfig:
     """The configuration for a grid that is ``factor`` times as fine: distances in pixels grow, colours stay.
 
-    ``scaled(SEC_TRAINING, 60 / 41)`` is for a grid of 60 cells where SEC has 41.
+    ``scaled(PSA_CAM, 60 / 480)`` is for a grid of 60 cells over pictures 480 pixels wide.
     """
     if not factor > 0:
         raise SettingsError(f"the factor from one grid to another is {factor}; it must be above 0")

@@ -136,7 +136,7 @@ class DRN(SegmentationNetwork):
 
 
 def drn_d_105(num_classes: int, weights: str | Path = "none") -> DRN:
-    """DRN-D-105, the paper's third network: 34 bottlenecks, stride 8."""
+    """DRN-D-105, the paper's third network: 33 bottlenecks, stride 8."""
     return DRN(load_weights(drn_backbone("drn_d_105", DRN_D_105), weights), num_classes)
 
 

@@ -1,6 +1,7 @@
 """Segmenting pictures with a trained network, at their own size and without tags; a network on disk as one folder."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,13 @@ from wsss_lib.classification.classifier import to_tensor
 from wsss_lib.data.disk import list_pictures, replacing, write_whole
 from wsss_lib.data.label_spaces import LABEL_SPACES, label_space
 from wsss_lib.data.pictures import color_overlay, read_image, write_image, write_label_map
+from wsss_lib.segmentation.crf import SEC_TEST, CrfConfig, dense_crf
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network, predict_logits
 from wsss_lib.training.compute import Compute, choose_compute
 from wsss_lib.vocabulary import DataError, Image, LabelMap, LabelSpace, SettingsError, Tags, WsssError
+
+FLOOR = 1e-5
+"""Least probability before the logarithm, as in SEC's and PSA's programs (specification 6.2, 7)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +37,19 @@ class Segmenter:
     input_size: tuple[int, int]
     compute: Compute
 
-    def predict(self, image: Image) -> LabelMap:
-        """Class of every pixel, at the picture's own size.
+    def predict(self, image: Image, crf: CrfConfig | None = None) -> LabelMap:
+        """Class of every pixel, at the picture's own size; with ``crf`` after a dense random field.
 
         The picture is brought to the training size in the shape of the network, and the logits to the picture's size,
-        so that a picture of any size is seen at the scale the network learnt.
+        so that a picture of any size is seen at the scale the network learnt. No probability that the field is given is
+        below ``FLOOR``: it may overrule the network anywhere.
         """
         resized = cv2.resize(image, self.input_size, interpolation=cv2.INTER_LINEAR)
         with self.compute.autocast():
             logits = predict_logits(self.network, self.compute.tensor(to_tensor([resized])), image.shape[:2])
+        if crf is not None:
+            unary = -logits.float().log_softmax(0).clamp(min=math.log(FLOOR))
+            return dense_crf(unary, image, crf).argmax(0).astype("uint8")
         return logits.argmax(0).cpu().numpy().astype("uint8")
 
 
@@ -133,12 +142,15 @@ def _label_space(card: Mapping[str, Any]) -> LabelSpace:
     return LabelSpace(name=name, classes=classes, colors=colors, background=card.get("background"))
 
 
-def predict_folder(model: Path, images: Path, out: Path, compute: Compute | None = None) -> Iterator[str]:
+def predict_folder(
+    model: Path, images: Path, out: Path, compute: Compute | None = None, *, crf: bool = False
+) -> Iterator[str]:
     """Segment every picture of a folder into ``<out>/<stem>.png`` (index PNG) and ``<out>/overlays/<stem>.png``.
 
-    ``<out>/legend.csv`` says which number and colour stand for which class. Yields one line per picture. A picture
-    that cannot be read is reported and skipped, the others are still done. Raises ``DataError`` if the folder has no
-    picture or ``model`` no network, ``SettingsError`` if a picture would be written over.
+    ``<out>/legend.csv`` says which number and colour stand for which class. With ``crf`` outlines follow the colours,
+    by a dense random field with the values of SEC and DSRG at test. Yields one line per picture. A picture that cannot
+    be read is reported and skipped, the others are still done. Raises ``DataError`` if the folder has no picture or
+    ``model`` no network, ``SettingsError`` if a picture would be written over.
     """
     if images.resolve() in (out.resolve(), (out / "overlays").resolve()):
         raise SettingsError(f"label maps would be written over the pictures in {images}; give another folder as --out")
@@ -154,7 +166,7 @@ def predict_folder(model: Path, images: Path, out: Path, compute: Compute | None
         except WsssError as error:
             yield f"skipped: {error}"
             continue
-        label_map = segmenter.predict(image)
+        label_map = segmenter.predict(image, SEC_TEST if crf else None)
         write_label_map(out / f"{stem}.png", label_map, segmenter.label_space)
         write_image(out / "overlays" / f"{stem}.png", color_overlay(image, label_map, segmenter.label_space))
         yield f"{out / f'{stem}.png'}"

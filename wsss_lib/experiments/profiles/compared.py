@@ -1,6 +1,7 @@
 """The systems that the paper compares with, as every profile runs them: published values unless a comment says why not.
 
-All of them train the role's own segmentation network for the role's own number of steps; what stands here is theirs.
+The network that is measured learns for at least the role's own number of steps, and is the role's own but for heads and
+streams that belong to a system (``baselines.skeleton``); what stands here is theirs.
 """
 
 from collections.abc import Mapping
