@@ -94,6 +94,13 @@ def test_full_disk_is_a_clear_error(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.parametrize("name", ["x" * 251 + ".png", "\u00e9" * 125 + "x.png"])
+def test_the_longest_names_can_be_written(tmp_path: Path, name: str) -> None:
+    assert len(os.fsencode(name)) == 255
+    write_whole(tmp_path / name, b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_long_lists_are_shortened() -> None:
     assert few(["a", "b", "c"]) == "a, b, c"
     assert few(range(7)) == "0, 1, 2 and 4 more"

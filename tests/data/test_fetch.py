@@ -2,9 +2,12 @@
 
 import hashlib
 import io
+import random
 import socketserver
+import ssl
 import tarfile
 import threading
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -135,6 +138,24 @@ def test_a_cut_connection_goes_on_where_it_broke_off(server: Server, offered, tm
     assert (tmp_path / "things" / "pictures" / "a.png").read_bytes() == b"a" * 5000
 
 
+def test_a_broken_encryption_is_tried_again_and_not_blamed_on_the_disk(
+    server: Server, offered, tmp_path: Path, monkeypatch
+) -> None:
+    server.files["good.zip"] = GOOD
+    offered(f"{server.url}/good.zip", inside="top")
+    answers = [ssl.SSLEOFError(8, "EOF occurred in violation of protocol")]
+    ask = urllib.request.urlopen
+
+    def ask_again(*arguments, **named):
+        if answers:
+            raise answers.pop()
+        return ask(*arguments, **named)
+
+    monkeypatch.setattr(urllib.request, "urlopen", ask_again)
+    fetch("things", tmp_path, lambda _: None)
+    assert (tmp_path / "things" / "list.txt").read_bytes() == b"a"
+
+
 def test_a_killed_fetch_goes_on_in_the_next_run(server: Server, offered, tmp_path: Path, monkeypatch) -> None:
     server.files["good.zip"], server.cuts = GOOD, 1
     offered(f"{server.url}/good.zip", inside="top")
@@ -233,7 +254,18 @@ def test_an_archive_that_blows_up_is_refused(server: Server, offered, tmp_path: 
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 20_000
 
 
-@pytest.mark.parametrize("content", [b"no archive", GOOD[:100], b""], ids=["none", "broken off", "empty"])
+def damaged_inside() -> bytes:
+    """A zip whose directory is whole and whose compressed content is not."""
+    draws = random.Random(0)
+    noise = bytes(draws.randrange(64) for _ in range(5000))
+    content = bytearray(zipped({"top/a": noise}))
+    content[1000:1040] = bytes(40)
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content", [b"no archive", GOOD[:100], b"", damaged_inside()], ids=["none", "broken off", "empty", "damaged inside"]
+)
 def test_a_damaged_archive_is_removed(server: Server, offered, tmp_path: Path, content: bytes) -> None:
     server.files["bad"] = content
     offered(f"{server.url}/bad")

@@ -194,6 +194,20 @@ def test_one_bit_label_maps_are_indices(tmp_path: Path) -> None:
     assert read_label_map(tmp_path / "x.png", CAMVID).tolist() == [[1, 0]]
 
 
+@pytest.mark.parametrize("bits", [2, 4])
+def test_grey_label_maps_of_few_bits_are_refused(tmp_path: Path, bits: int) -> None:
+    """Pillow stretches their values: 3 of 2 bits would be 255, which is unknown."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, bits, 0, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(bytes([0, 0b11 << (8 - bits)])))
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + pixels + chunk(b"IEND", b""))
+    with pytest.raises(DataError, match=r"x\.png is a grey picture of less than 8 bits; save it with 8 bits"):
+        read_label_map(tmp_path / "x.png", CAMVID)
+
+
 def test_first_value_shifts_the_classes(tmp_path: Path, paint) -> None:
     path = paint(tmp_path / "x.png", [[0, 1, 11]])
     assert read_label_map(path, CAMVID, first_value=1, ignore_values=(0,)).tolist() == [[IGNORE, 0, 10]]

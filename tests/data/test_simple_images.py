@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 from wsss_lib.data.label_spaces import CAMVID, CITYSCAPES, VOC
 from wsss_lib.data.pictures import read_image
 from wsss_lib.data.simple_images import TARGETS, half_of, missing_targets, simple_images, target_of
-from wsss_lib.vocabulary import IGNORE, DataError
+from wsss_lib.vocabulary import IGNORE, DataError, LabelSpace
 
 
 def test_folders_become_classes_and_empty_ones_are_left_out(simple_root: Path) -> None:
@@ -56,6 +56,12 @@ def test_what_a_simple_class_stands_for(
 ) -> None:
     for space, name in ((CAMVID, camvid_class), (CITYSCAPES, cityscapes_class)):
         assert target_of(simple_class, space) == (IGNORE if name is None else space.index(name))
+
+
+def test_own_classes_are_met_by_folders_of_the_same_name_or_with_underscores_for_spaces() -> None:
+    space = LabelSpace(name="own", classes=("traffic_light", "traffic sign", "road"), colors=((0, 0, 0),) * 3)
+    folders = ("traffic_light", "traffic_sign", "traffic sign", "road", "traffic light")
+    assert [target_of(name, space) for name in folders] == [0, 1, 1, 2, IGNORE]
 
 
 @pytest.mark.parametrize("space", [CAMVID, CITYSCAPES])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wsss_lib.data.label_spaces import CAMVID, VOC
-from wsss_lib.data.tags import names_in_tags_csv, read_tags_csv, tags_from_label_map, write_tags_csv
+from wsss_lib.data.tags import classes_in_tags, names_in_tags_csv, read_tags_csv, tags_from_label_map, write_tags_csv
 from wsss_lib.vocabulary import IGNORE, DataError, SettingsError
 
 
@@ -112,11 +112,25 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         ("name,tags\na,Sky\nb,Sky\na,Car\n", "two rows for the picture 'a'"),
         ("picture,classes\na,Sky\n", r"columns \['classes', 'picture'\]; its header must have name"),
         ("", "its header must have name"),
+        ("name,tags\na,Sky\nb,Car,Sky\n", r"more cells than its header in row 3; separate the tags .* by \|"),
     ],
 )
 def test_bad_tag_files_say_what_to_do(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_tags_csv(_csv(tmp_path, text), ("a", "b"), CAMVID)
+
+
+def test_empty_cells_at_the_end_of_a_row_say_nothing(tmp_path: Path) -> None:
+    table = read_tags_csv(_csv(tmp_path, "name,tags\na,Sky,,\nb,Car, \n"), ("a", "b"), CAMVID)
+    assert table.sum() == 2
+
+
+def test_a_byte_order_mark_is_no_part_of_the_tags(tmp_path: Path) -> None:
+    """Editors on Windows write one."""
+    (tmp_path / "tags.json").write_text('{"a": ["Sky"]}', encoding="utf-8-sig")
+    (tmp_path / "tags.csv").write_text("name,tags\na,Sky\n", encoding="utf-8-sig")
+    for name in ("tags.json", "tags.csv"):
+        assert classes_in_tags(tmp_path / name) == ("Sky",)
 
 
 def test_missing_and_binary_tag_files_are_refused(tmp_path: Path) -> None:

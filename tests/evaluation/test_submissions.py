@@ -127,6 +127,17 @@ def test_archives_that_are_none(tmp_path: Path) -> None:
         assert "cannot be read as an archive" in found[0]
 
 
+def test_archives_that_are_damaged_inside(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 64, 5000, dtype=np.uint8).tobytes()
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", noise)
+    content = bytearray((tmp_path / "x.zip").read_bytes())
+    content[1000:1040] = bytes(40)
+    (tmp_path / "x.zip").write_bytes(content)
+    (found,) = cityscapes_problems(tmp_path / "x.zip", FRAMES)
+    assert "cannot be read as an archive" in found
+
+
 @pytest.mark.parametrize("write", [write_cityscapes_submission, write_voc_submission])
 def test_unknown_pixels_are_refused_and_nothing_is_left(tmp_path: Path, write) -> None:
     with pytest.raises(DataError, match="the prediction for a leaves pixels unknown"):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
 
+from wsss_lib.reporting.cells import cells
 from wsss_lib.reporting.claims import (
     CLAIM,
     FAILS,
@@ -63,6 +64,20 @@ def test_networks_need_more_than_labels_where_a_single_training_decides(
     for behind, outcome in ((4.0, UNDECIDED), (5.0, HOLDS)):  # ours has 60 with seed 0
         scores = pd.concat([full_scores, rows([60.0 - behind], seeds=[0], **psa)])
         found = outcome_of(verdict(scores, spaces), claim)
+        assert (found["seeds"], found["outcome"]) == (1, outcome)
+
+
+def test_one_class_needs_more_than_the_mean_of_classes(
+    full_scores: pd.DataFrame, rows: Rows, spaces: dict[str, LabelSpace]
+) -> None:
+    """A network's class is decided by a single training beyond 7 points; the mean of classes by 4.6."""
+    sky = {"stage": "segmentation", "split": "val", "metric": "iou", "target": "sky", "network": "deeplab_largefov"}
+    paper = next(cell.paper for cell in cells(10, "cityscapes", spaces["cityscapes"]) if cell.key.target == "sky")
+    for ahead, outcome in ((6.0, UNDECIDED), (8.0, HOLDS)):
+        others = full_scores[full_scores["target"] != "sky"]
+        found = outcome_of(
+            verdict(pd.concat([others, rows([paper + ahead], seeds=[0], **sky)]), spaces), "Table 10, sky: IoU"
+        )
         assert (found["seeds"], found["outcome"]) == (1, outcome)
 
 

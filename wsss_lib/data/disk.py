@@ -49,7 +49,9 @@ def aside(path: Path) -> Iterator[Path]:
 
     Missing folders are made; a killed run leaves the older file whole. Errors of the disk pass unchanged.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    ending = f".{os.getpid()}.part"
+    start = os.fsdecode(os.fsencode(f".{path.name}")[: _LONGEST_NAME - len(ending)])
+    temporary = path.with_name(start + ending)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

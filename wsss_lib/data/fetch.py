@@ -7,11 +7,13 @@ its place and moved there when all of it is out. So a cut connection or a killed
 import hashlib
 import os
 import shutil
+import ssl
 import stat
 import tarfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -150,7 +152,7 @@ def _download(wanted: Download, folder: Path, report: Report) -> Path:
         for _ in range(ATTEMPTS):
             try:
                 _go_on(url, part, report)
-            except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
+            except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
                 problems.append(f"{url}: {error}")
                 if isinstance(error, urllib.error.HTTPError) and error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
                     break  # what is not there now will not be there in a moment
@@ -223,7 +225,7 @@ def _unpack(archive: Path, target: Path, inside: str) -> None:
         if not count:
             raise DataError(f"{archive} holds nothing in {inside or 'it'}; it is not the archive that was published")
         os.replace(unfinished, target)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
         archive.unlink()
         raise DataError(f"{archive} is a damaged archive ({error}); it was removed, fetch it again") from error
     finally:

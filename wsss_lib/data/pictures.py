@@ -71,7 +71,12 @@ def read_label_map(
 def read_index_map(path: Path, meaning: str) -> UInt8[np.ndarray, "height width"]:
     """The numbers of a grey or palette picture as they are in the file; ``meaning`` says what they should be."""
     with open_picture(path) as picture:
+        stretched = any(
+            tile[3] in ("L;2", "L;4") for tile in getattr(picture, "tile", ())
+        )  # Pillow stretches them to 0..255
         picture.load()
+    if stretched:
+        raise DataError(f"{path} is a grey picture of less than 8 bits; save it with 8 bits, or with a palette")
     if picture.mode not in INDEX_MODES:
         raise DataError(
             f"{path} is a picture in mode {picture.mode}, not an index map; "

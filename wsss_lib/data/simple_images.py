@@ -97,10 +97,13 @@ def _chosen(image: Callable[[int], Image], chosen: Sequence[int], index: int) ->
 
 
 def target_of(simple_class: str, target: LabelSpace) -> int:
-    """Index of the target class that a simple class stands for, ``IGNORE`` for none."""
+    """Index of the target class that a simple class stands for, ``IGNORE`` for none.
+
+    By the table of the label space, else by the name as it is, else with spaces for underscores.
+    """
     table = TARGETS.get(target.name, {})
-    name = table.get(simple_class, simple_class.replace("_", " "))
-    return target.classes.index(name) if name in target.classes else IGNORE
+    names = (table[simple_class],) if simple_class in table else (simple_class, simple_class.replace("_", " "))
+    return next((target.classes.index(name) for name in names if name in target.classes), IGNORE)
 
 
 def missing_targets(simple: SimpleSet) -> tuple[str, ...]:

@@ -70,7 +70,7 @@ def _listed_tags(path: Path) -> dict[str, list[str]]:
     if path.suffix.lower() != ".json":
         return {name: _split_tags(cell) for name, cell in _rows_by_name(path, None).items()}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repetition)
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repetition)
     except FileNotFoundError:
         raise DataError(f"there is no tags file {path}") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -152,6 +152,11 @@ def _read_rows(path: Path, split: str | None) -> list[dict[str, str]]:
         raise DataError(f"{path} cannot be read as a CSV file of tags ({error}); save it as plain UTF-8 CSV") from None
     if "tags" not in columns or not columns & {"name", "id"}:
         raise DataError(f"{path} has the columns {sorted(columns)}; its header must have name (or id) and tags")
+    for line, row in enumerate(rows, start=2):
+        if any(cell.strip() for cell in row.pop(None, ())):  # what DictReader finds beyond the header
+            raise DataError(
+                f"{path} has more cells than its header in row {line}; separate the tags of a picture by {SEPARATOR}"
+            )
     if split is None:
         return rows
     if "split" not in columns:

@@ -107,7 +107,7 @@ def _augmenting(root: Path) -> set[str]:
 def read_list(path: Path) -> list[str]:
     """The first word of every line: picture ids."""
     try:
-        names = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        names = [line.split()[0] for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except FileNotFoundError:
         raise DataError(f"there is no list {path}; {HOW_TO_GET}") from None
     except (OSError, UnicodeDecodeError) as error:

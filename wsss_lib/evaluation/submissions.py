@@ -9,6 +9,7 @@ Cityscapes (``cityscapesScripts``, evaluation of pixel-level labels): a zip with
 import io
 import tarfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -95,7 +96,7 @@ def _problems(
             found[name] += 1
             wrong = _wrong(content, size_of(name), values)
             problems += [f"{member} {wrong}"] if wrong else []
-    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
         return [f"{path} cannot be read as an archive ({error})"]
     if missing := sorted(wanted - set(found)):
         problems.append(f"{len(missing)} of {len(wanted)} pictures are missing ({few(missing)})")
