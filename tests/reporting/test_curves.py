@@ -63,9 +63,10 @@ def test_many_long_names_stay_inside_the_figure_and_below_the_axes(full_scores: 
     assert all(legend.y1 < axes.get_tightbbox().y0 for axes in figure.axes)
 
 
-def test_rounds_need_scores(rows: Rows) -> None:
+@pytest.mark.parametrize("named", [{"dataset": "voc"}, {"stage": "segmentation", "split": "val"}])
+def test_rounds_need_scores(rows: Rows, named: dict[str, str]) -> None:
     with pytest.raises(DataError, match="run a profile first"):
-        rounds_curve(rows([1.0], dataset="voc"))
+        rounds_curve(rows([1.0], **named))
 
 
 @pytest.fixture

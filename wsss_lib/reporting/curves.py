@@ -36,16 +36,16 @@ def rounds_curve(scores: pd.DataFrame) -> PaperFigure:
 
     ``scores`` are the tidy scores; the train split of the main data set is drawn. Our axes are cut to our curves, and
     the paper's curve, which is of other data and may lie far away, has axes of its own. Whiskers are one standard
-    deviation over seeds. ``DataError`` if the scores hold neither Cityscapes nor CamVid.
+    deviation over seeds. ``DataError`` if the scores hold neither Cityscapes nor CamVid, or no round.
     """
     scores = checked(scores)
     main = main_dataset(scores)
-    if main is None:
+    if main is None or (rounds := _rounds_rows(scores, main)).empty:
         raise DataError(
-            "the scores hold neither Cityscapes nor CamVid, so there are no rounds to draw; run a profile first"
+            "the scores hold no rounds of Cityscapes or CamVid, so there is nothing to draw; run a profile first"
         )
     curves = _rounds_data(scores, main)
-    subtitle = f"{played_by(scores, main)}; train; {_counted_seeds(_rounds_rows(scores, main))}"
+    subtitle = f"{played_by(scores, main)}; train; {_counted_seeds(rounds)}"
     below = 0.45 + legend_height(list(curves["variant"].unique()), NAMES_IN_A_ROW)
     height = below + _PAPER_PANEL + 0.25 + _OUR_PANEL + 0.24 + title_height(subtitle)
     figure = PaperFigure(figsize=(WIDTH, height))
