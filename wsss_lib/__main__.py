@@ -201,7 +201,7 @@ def predict(
         out: Folder for the label maps and overlays.
         where: Whose trained network to take, unless a model is given.
         model: Folder of a trained network; the newest one of the profile unless given.
-        crf: Let outlines follow the colours, by a dense random field: a second more for 480 x 360 pixels.
+        crf: Let outlines follow the colours, by a dense random field; thin and small things may vanish.
     """
     from wsss_lib.experiments.files import writing
     from wsss_lib.experiments.status import newest_model

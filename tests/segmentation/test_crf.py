@@ -275,7 +275,7 @@ def test_another_grid_scales_places_and_not_colors():
     config = scaled(SMALL, 2)
     assert (config.bilateral_xy, config.gaussian_xy) == pytest.approx((80 / 6, 0.5))
     assert (config.bilateral_weight, config.bilateral_rgb, config.gaussian_weight, config.steps) == (10, 13, 3, 10)
-    assert scaled(SMALL, 12) == crf.SEC_TEST
+    assert scaled(SMALL, 12) == crf.PSA_CAM
     with pytest.raises(SettingsError, match="above 0"):
         scaled(config, 0)
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from wsss_lib.data.label_spaces import CAMVID, CITYSCAPES
 from wsss_lib.data.pictures import color_overlay, read_image, read_label_map
 from wsss_lib.segmentation import predict
-from wsss_lib.segmentation.crf import SEC_TEST
+from wsss_lib.segmentation.crf import DEEPLAB_V2, PSA_CAM
 from wsss_lib.segmentation.networks import build_network
 from wsss_lib.segmentation.predict import Segmenter, load_segmenter, predict_folder, save_segmenter
 from wsss_lib.training.compute import choose_compute
@@ -84,7 +84,7 @@ def test_a_random_field_brings_labels_to_the_colours(segmenter, monkeypatch):
     logits[7, 11, 12] = 1e4
     monkeypatch.setattr(predict, "predict_logits", lambda *_: logits)
     assert np.array_equal(segmenter.predict(image)[:, :12], said[:, :12])
-    assert np.array_equal(segmenter.predict(image, SEC_TEST), wanted)
+    assert np.array_equal(segmenter.predict(image, PSA_CAM), wanted)
 
 
 def test_what_was_saved_predicts_the_same(segmenter, model):
@@ -135,7 +135,7 @@ def test_a_folder_is_labelled_with_a_random_field_if_asked(segmenter, model, tmp
     Pillow.fromarray(noise(40, 60)).save(tmp_path / "pictures" / "a.png")
     for crf in (False, True):
         list(predict_folder(model, tmp_path / "pictures", tmp_path / str(crf), CPU, crf=crf))
-        expected = segmenter.predict(noise(40, 60), SEC_TEST if crf else None)
+        expected = segmenter.predict(noise(40, 60), DEEPLAB_V2 if crf else None)
         assert np.array_equal(read_label_map(tmp_path / str(crf) / "a.png", CAMVID), expected)
     assert not np.array_equal(segmenter.predict(noise(40, 60)), expected)
 

@@ -46,11 +46,11 @@ class CrfConfig:
             raise SettingsError(f"standard deviations above 0 and at least one step are needed, in {self}")
 
 
-SEC_TEST = CrfConfig()
-"""SEC and DSRG at test (``SEC:deploy/demo.py``, ``DSRG:tools/test-ms*.py``): for the whole picture."""
+DEEPLAB_V2 = CrfConfig(bilateral_weight=4.0, bilateral_xy=49.0, bilateral_rgb=5.0)
+"""On a network's predictions (``xmojiao/deeplab_v2:voc2012/run_densecrf.sh``): for the whole picture."""
 
 PSA_CAM = CrfConfig()
-"""PSA on class activation maps (``psa:tool/imutils.py``): for the whole picture; the same values as ``SEC_TEST``."""
+"""PSA on class activation maps (``psa:tool/imutils.py``), SEC and DSRG at test: for the whole picture."""
 
 
 def scaled(config: CrfConfig, factor: float) -> CrfConfig:

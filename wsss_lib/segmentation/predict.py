@@ -18,7 +18,7 @@ from wsss_lib.classification.classifier import to_tensor
 from wsss_lib.data.disk import list_pictures, replacing, write_whole
 from wsss_lib.data.label_spaces import LABEL_SPACES, label_space
 from wsss_lib.data.pictures import color_overlay, read_image, write_image, write_label_map
-from wsss_lib.segmentation.crf import SEC_TEST, CrfConfig, dense_crf
+from wsss_lib.segmentation.crf import DEEPLAB_V2, CrfConfig, dense_crf
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network, predict_logits
 from wsss_lib.training.compute import Compute, choose_compute
 from wsss_lib.vocabulary import DataError, Image, LabelMap, LabelSpace, SettingsError, Tags, WsssError
@@ -148,7 +148,7 @@ def predict_folder(
     """Segment every picture of a folder into ``<out>/<stem>.png`` (index PNG) and ``<out>/overlays/<stem>.png``.
 
     ``<out>/legend.csv`` says which number and colour stand for which class. With ``crf`` outlines follow the colours,
-    by a dense random field with the values of SEC and DSRG at test. Yields one line per picture. A picture that cannot
+    by a dense random field with DeepLab's values. Yields one line per picture. A picture that cannot
     be read is reported and skipped, the others are still done. Raises ``DataError`` if the folder has no picture or
     ``model`` no network, ``SettingsError`` if a picture would be written over.
     """
@@ -166,7 +166,7 @@ def predict_folder(
         except WsssError as error:
             yield f"skipped: {error}"
             continue
-        label_map = segmenter.predict(image, SEC_TEST if crf else None)
+        label_map = segmenter.predict(image, DEEPLAB_V2 if crf else None)
         write_label_map(out / f"{stem}.png", label_map, segmenter.label_space)
         write_image(out / "overlays" / f"{stem}.png", color_overlay(image, label_map, segmenter.label_space))
         yield f"{out / f'{stem}.png'}"
