@@ -37,7 +37,6 @@ from torch import Tensor
 from wsss_lib.baselines.affinity import AffinityNetwork, affinity_loss, grid_of
 from wsss_lib.baselines.skeleton import Material, Outcome, Run, train_on_labels, unknown_like
 from wsss_lib.baselines.sure_cells import (
-    FLOOR,
     class_scores,
     refine,
     sure_with_background,
@@ -49,7 +48,7 @@ from wsss_lib.data.pictures import resize_label_map
 from wsss_lib.regions.pooling import mean_pool
 from wsss_lib.regions.random_walk import affinity_at, half_plane_offsets, random_walk, transition_matrix
 from wsss_lib.regions.superpixels import paint_regions
-from wsss_lib.segmentation.crf import CrfConfig
+from wsss_lib.segmentation.crf import FLOOR, CrfConfig
 from wsss_lib.segmentation.networks import upsample
 from wsss_lib.segmentation.training import SegmentationConfig, picture_at
 from wsss_lib.training.loop import TrainingConfig, start_values, train

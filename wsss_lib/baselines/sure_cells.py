@@ -10,11 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wsss_lib.baselines.affinity import grid_of
-from wsss_lib.segmentation.crf import CrfConfig, small_crf
+from wsss_lib.segmentation.crf import FLOOR, CrfConfig, small_crf
 from wsss_lib.vocabulary import IGNORE
-
-FLOOR = 1e-5
-"""Smallest score, as in the released program."""
 
 
 def to_cells(values: Float[Tensor, "channel height width"], stride: int) -> Float[Tensor, "channel rows columns"]:

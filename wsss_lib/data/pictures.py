@@ -71,9 +71,8 @@ def read_label_map(
 def read_index_map(path: Path, meaning: str) -> UInt8[np.ndarray, "height width"]:
     """The numbers of a grey or palette picture as they are in the file; ``meaning`` says what they should be."""
     with open_picture(path) as picture:
-        stretched = any(
-            tile[3] in ("L;2", "L;4") for tile in getattr(picture, "tile", ())
-        )  # Pillow stretches them to 0..255
+        # Pillow stretches grey values of 2 and 4 bits to 0..255.
+        stretched = any(tile[3] in ("L;2", "L;4") for tile in getattr(picture, "tile", ()))
         picture.load()
     if stretched:
         raise DataError(f"{path} is a grey picture of less than 8 bits; save it with 8 bits, or with a palette")

@@ -10,7 +10,8 @@ share, which cancels what both have in common (initial weights, order of the dat
   Labels differ from seed to seed by less than half a point here, and by more where others report it: ``LABEL_MARGIN``.
   Networks on val spread by up to two points (standard deviation), so that of two single trainings that differ by chance
   alone one in twenty is ahead by 1.64 sqrt(2) 2 points: ``NETWORK_MARGIN``. Single classes move more than their mean:
-  on CamVid nine of ten differences between two seeds are below 1.7 (labels) and 6.6 (networks), ``CLASS_MARGINS``.
+  on CamVid nine of ten differences between two seeds are below 1.7 (labels) and 6.6 (networks): ``LABEL_CLASS_MARGIN``,
+  ``NETWORK_CLASS_MARGIN``.
 - Only one side has a seed (the other is without chance, or is the paper): it counts for every seed.
 - Nothing to compare: "not run"; scored elsewhere or absent from the data: "not measured".
 
@@ -45,7 +46,7 @@ from wsss_lib.vocabulary import LabelSpace
 HOLDS, FAILS, UNDECIDED, UNMEASURED = "holds", "does not hold", "undecided", "not measured"
 OUTCOMES = (HOLDS, FAILS, UNDECIDED, UNMEASURED, NOT_RUN)
 LABEL_MARGIN, NETWORK_MARGIN = 1.0, 4.6
-CLASS_MARGINS = {LABEL_MARGIN: 2.0, NETWORK_MARGIN: 7.0}
+LABEL_CLASS_MARGIN, NETWORK_CLASS_MARGIN = 2.0, 7.0
 """Percentage points that a difference must exceed to be called decided with fewer than three seeds."""
 CLAIM, NUMBER = "claim", "number"
 """Kinds of rows: what the paper says of its numbers, and these themselves."""
@@ -255,8 +256,9 @@ def _try_number(scores: pd.DataFrame, cell: Cell) -> Row:
 
 
 def _margin(key: ScoreKey) -> float:
-    of_mean = NETWORK_MARGIN if key.stage == "segmentation" else LABEL_MARGIN
-    return CLASS_MARGINS[of_mean] if key.target else of_mean
+    if key.stage == "segmentation":
+        return NETWORK_CLASS_MARGIN if key.target else NETWORK_MARGIN
+    return LABEL_CLASS_MARGIN if key.target else LABEL_MARGIN
 
 
 def _unless_missing(outcome: str, *sides: Measurement) -> str:

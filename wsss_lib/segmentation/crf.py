@@ -25,6 +25,9 @@ from wsss_lib.vocabulary import DataError, Image, SettingsError
 
 Planes = Float32[np.ndarray, "class height width"]
 
+FLOOR = 1e-5
+"""Least score or probability before the logarithm, as in SEC's and PSA's programs (specification section 7)."""
+
 _NOTHING = -60.0
 """No exponent of a kernel is below this: e^-60 beside row sums of at least 1 is nothing, but as a denormal number it
 would make the products with the kernel sixty times slower on a processor (measured)."""

@@ -18,13 +18,10 @@ from wsss_lib.classification.classifier import to_tensor
 from wsss_lib.data.disk import list_pictures, replacing, write_whole
 from wsss_lib.data.label_spaces import LABEL_SPACES, label_space
 from wsss_lib.data.pictures import color_overlay, read_image, write_image, write_label_map
-from wsss_lib.segmentation.crf import DEEPLAB_V2, CrfConfig, dense_crf
+from wsss_lib.segmentation.crf import DEEPLAB_V2, FLOOR, CrfConfig, dense_crf
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network, predict_logits
 from wsss_lib.training.compute import Compute, choose_compute
 from wsss_lib.vocabulary import DataError, Image, LabelMap, LabelSpace, SettingsError, Tags, WsssError
-
-FLOOR = 1e-5
-"""Least probability before the logarithm, as in SEC's and PSA's programs (specification 6.2, 7)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,9 +145,9 @@ def predict_folder(
     """Segment every picture of a folder into ``<out>/<stem>.png`` (index PNG) and ``<out>/overlays/<stem>.png``.
 
     ``<out>/legend.csv`` says which number and colour stand for which class. With ``crf`` outlines follow the colours,
-    by a dense random field with DeepLab's values. Yields one line per picture. A picture that cannot
-    be read is reported and skipped, the others are still done. Raises ``DataError`` if the folder has no picture or
-    ``model`` no network, ``SettingsError`` if a picture would be written over.
+    by a dense random field with DeepLab's values. Yields one line per picture. A picture that cannot be read is
+    reported and skipped, the others are still done. Raises ``DataError`` if the folder has no picture or ``model`` no
+    network, ``SettingsError`` if a picture would be written over.
     """
     if images.resolve() in (out.resolve(), (out / "overlays").resolve()):
         raise SettingsError(f"label maps would be written over the pictures in {images}; give another folder as --out")
