@@ -224,6 +224,7 @@ def fit(
     classes: tuple[str, ...] = (),
     network: Literal["mobilenet_v2", "small"] = "mobilenet_v2",
     steps: int | None = None,
+    method: Literal["paper", "plus"] = "paper",
 ) -> int:
     """Train a segmentation network on your own pictures, from tags alone.
 
@@ -237,12 +238,14 @@ def fit(
         classes: The classes, in the order of their numbers; all that the tags name unless given.
         network: mobilenet_v2, or small, which starts from nothing: to try things out.
         steps: Training steps of the segmentation network; 12 passes over the pictures unless given.
+        method: paper, or plus, which goes beyond it and takes longer.
     """
     from wsss_lib.experiments.fit import fit as train
 
     train(
-        images, tags, simple_images, out, weights=weights, labels=labels, classes=classes, network=network, steps=steps
-    )
+        images, tags, simple_images, out, weights=weights, labels=labels, classes=classes, network=network, steps=steps,
+        method=method,
+    )  # fmt: skip
     return 0
 
 

@@ -1,13 +1,17 @@
-"""Any folder of pictures."""
+"""Any folder of one's own pictures."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from wsss_lib.data.folder import picture_folder
+from wsss_lib.data.folder import OwnFolders, own_scenes
 from wsss_lib.data.label_spaces import CAMVID, VOC
-from wsss_lib.vocabulary import DataError
+from wsss_lib.vocabulary import DataError, LabelSpace, SceneSet
+
+
+def scenes_of(images: Path, tags: Path, label_space: LabelSpace = CAMVID) -> SceneSet:
+    return own_scenes(OwnFolders(images=images, tags=tags, simple_images=images / "simple", label_space=label_space))
 
 
 @pytest.fixture
@@ -19,44 +23,49 @@ def folder(tmp_path: Path, paint, photo) -> Path:
     return root
 
 
-def test_any_names_and_sizes_in_sorted_order(folder: Path, photo) -> None:
-    scenes = picture_folder(folder, CAMVID)
+@pytest.fixture
+def tags(folder: Path) -> Path:
+    path = folder / "tags.csv"
+    path.write_text("name,tags\na.b,Sky|Road\nZürich 1,Car\n", encoding="utf-8")
+    return path
+
+
+def test_any_names_and_sizes_in_sorted_order(folder: Path, tags: Path, photo) -> None:
+    scenes = scenes_of(folder, tags)
     assert scenes.names == ("Zürich 1", "a.b")
-    assert (scenes.label_map, scenes.tags) == (None, None)
+    assert scenes.label_map is None
     np.testing.assert_array_equal(scenes.image(1), photo(1, (7, 8)))
 
 
-def test_tags_come_from_the_file(folder: Path) -> None:
-    tags_csv = folder / "tags.csv"
-    tags_csv.write_text("name,tags\na.b,Sky|Road\nZürich 1,Car\n", encoding="utf-8")
-    scenes = picture_folder(folder, CAMVID, tags_csv)
-    assert scenes.tags is not None
+def test_tags_come_from_the_file(folder: Path, tags: Path) -> None:
+    scenes = scenes_of(folder, tags)
     assert [np.flatnonzero(row).tolist() for row in scenes.tags] == [[CAMVID.index("Car")], [0, CAMVID.index("Road")]]
-    assert scenes.fingerprint != picture_folder(folder, CAMVID).fingerprint
+    tags.write_text("name,tags\na.b,Sky\nZürich 1,Car\n", encoding="utf-8")
+    assert scenes_of(folder, tags).fingerprint != scenes.fingerprint
 
 
-def test_tags_must_fit_the_pictures(folder: Path) -> None:
-    (folder / "tags.csv").write_text("name,tags\na.b,Sky\n")
+def test_tags_must_fit_the_pictures(folder: Path, tags: Path) -> None:
+    tags.write_text("name,tags\na.b,Sky\n")
     with pytest.raises(DataError, match=r"tags\.csv has no row for Zürich 1"):
-        picture_folder(folder, CAMVID, folder / "tags.csv")
+        scenes_of(folder, tags)
 
 
-def test_two_endings_of_one_name_are_refused(folder: Path, paint, photo) -> None:
+def test_two_endings_of_one_name_are_refused(folder: Path, tags: Path, paint, photo) -> None:
     paint(folder / "a.b.jpg", photo(0))
     with pytest.raises(DataError, match=r"both a\.b\.PNG and a\.b\.jpg"):
-        picture_folder(folder, CAMVID)
+        scenes_of(folder, tags)
 
 
-def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
+def test_missing_and_empty_folders_are_refused(tmp_path: Path, tags: Path) -> None:
     with pytest.raises(DataError, match="give an existing folder"):
-        picture_folder(tmp_path / "nowhere", CAMVID)
+        scenes_of(tmp_path / "nowhere", tags)
     with pytest.raises(DataError, match=r"holds no picture; it needs files that end in \.png"):
-        picture_folder(tmp_path, CAMVID)
+        scenes_of(tmp_path, tags)
 
 
-def test_damaged_picture_raises_when_it_is_read_and_only_then(folder: Path) -> None:
+def test_damaged_picture_raises_when_it_is_read_and_only_then(folder: Path, tags: Path) -> None:
     (folder / "a.b.PNG").write_bytes(b"\x89PNG\r\n")
-    scenes = picture_folder(folder, CAMVID)
+    scenes = scenes_of(folder, tags)
     assert scenes.image(0).shape == (6, 8, 3)
     with pytest.raises(DataError, match=r"a\.b\.PNG cannot be read as a picture"):
         scenes.image(1)
@@ -64,9 +73,8 @@ def test_damaged_picture_raises_when_it_is_read_and_only_then(folder: Path) -> N
 
 def test_real_voc_pictures_with_their_tags(shared_folder: Path) -> None:
     root = shared_folder / "data" / "voc12_mini"
-    scenes = picture_folder(root / "images", VOC, root / "tags.csv")
+    scenes = scenes_of(root / "images", root / "tags.csv", VOC)
     assert len(scenes) == 30
-    assert scenes.tags is not None
     assert scenes.tags[scenes.names.index("2007_000762")].tolist() == [
         name in ("background", "bottle", "diningtable", "person") for name in VOC.classes
     ]

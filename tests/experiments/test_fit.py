@@ -12,7 +12,6 @@ from PIL import Image as Pillow
 
 from wsss_lib.data.label_spaces import CAMVID
 from wsss_lib.data.pictures import read_image, write_image, write_label_map
-from wsss_lib.data.tags import write_tags_csv
 from wsss_lib.data.toy import toy_simple, toy_streets
 from wsss_lib.experiments import fit as fitting
 from wsss_lib.experiments.fit import fit
@@ -47,7 +46,8 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_image(root / "simple" / simple.classes[label] / f"{i}.png", simple.image(i))
     tags = streets.tags.copy()
     tags[4] = False
-    write_tags_csv(root / "tags.csv", NAMES, tags, CAMVID)
+    listed = ["|".join(np.array(CAMVID.classes)[row]) for row in tags]
+    pd.DataFrame({"name": NAMES, "tags": listed}).to_csv(root / "tags.csv", index=False)
     shutil.rmtree(root / "simple" / "Pole")
     return root
 
@@ -103,6 +103,19 @@ def test_a_folder_becomes_a_network_with_a_report_and_numbers(material: Path, tm
     lines = list(predict_folder(out, material / "images", tmp_path / "labelled"))
     assert len(lines) == 5
     assert read_image(tmp_path / "labelled" / "overlays" / "ünï.png").shape == (96, 60, 3)
+
+
+@pytest.mark.usefixtures("quick")
+def test_plus_learns_from_collages_too_and_has_a_finer_network(material: Path, tmp_path: Path) -> None:
+    said = fit_small(material, tmp_path / "paper")
+    assert not any(line.startswith("collages") for line in said)
+    assert "method: the paper&#x27;s" in (tmp_path / "paper" / "report.html").read_text()
+    out = tmp_path / "plus"
+    said = fit_small(material, out, method="plus")
+    assert any(line.startswith("collages") for line in said)
+    assert json.loads((out / "network.json").read_text())["network"] == "fcn8s_small"
+    assert "method: plus" in (out / "report.html").read_text()
+    assert len(list(predict_folder(out, material / "images", tmp_path / "labelled"))) == 5
 
 
 @pytest.mark.usefixtures("quick")

@@ -76,6 +76,7 @@ OPTIONS: dict[str, tuple[Callable[[str], list[str]], tuple[str, ...]]] = {
     "fit --labels": (with_one("fit", FIT, "--labels"), NO_FOLDERS),
     "fit --classes": (with_one("fit", FIT, "--classes"), SHAPED),
     "fit --network": (with_one("fit", FIT, "--network"), SHAPED),
+    "fit --method": (with_one("fit", FIT, "--method"), SHAPED),
     "fit --steps": (with_one("fit", FIT, "--steps"), NUMBERS),
     "publish --build": (lambda value: ["publish", "--profile", "smoke", "--build", value], (*NO_FOLDERS, "empty")),
     "data": (lambda value: ["data", value], SHAPED),

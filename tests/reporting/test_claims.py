@@ -67,6 +67,17 @@ def test_networks_need_more_than_labels_where_a_single_training_decides(
         assert (found["seeds"], found["outcome"]) == (1, outcome)
 
 
+def test_to_beat_what_has_collapsed_decides_nothing(
+    full_scores: pd.DataFrame, rows: Rows, spaces: dict[str, LabelSpace]
+) -> None:
+    psa = {"system": "psa", "stage": "segmentation", "split": "val", "network": "deeplab_largefov"}
+    share = {**psa, "metric": "predicted_share", "target": "road"}
+    for percent, outcome, told in ((98.0, HOLDS, ""), (99.5, UNDECIDED, ": seed 0 collapsed to road")):
+        scores = pd.concat([full_scores, rows([5.0], seeds=[0], **psa), rows([percent], seeds=[0], **share)])
+        found = outcome_of(verdict(scores, spaces), f"Table 1: Ours beats PSA on Cityscapes val (class mIoU){told}")
+        assert found["outcome"] == outcome
+
+
 def test_one_class_needs_more_than_the_mean_of_classes(
     full_scores: pd.DataFrame, rows: Rows, spaces: dict[str, LabelSpace]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Your own pictures: any folder, with tags, label maps and simple pictures if you have them."""
+"""Your own pictures: any folder, with tags, simple pictures, and label maps if you have them."""
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from wsss_lib.data.label_spaces import distinct_colors
 from wsss_lib.data.pictures import (
     bounded,
     fingerprint_of_files,
-    image_reader,
     picture_size,
     read_image,
     read_label_map,
@@ -75,27 +74,6 @@ def own_scenes(folders: OwnFolders) -> SceneSet:
         tags=tags,
         fingerprint=fingerprint_of_files(paths, folders.label_space.classes, folders.longest_side, tags.tolist()),
         measured_with=fingerprint_of_files(label_files),
-    )
-
-
-def picture_folder(root: Path, label_space: LabelSpace, tags: Path | None = None) -> SceneSet:
-    """The pictures of a folder (not of folders inside it), sorted by name, at their own sizes.
-
-    Names are the files' stems; any stem is fine, but two files may not share one. ``tags`` is read as
-    ``wsss_lib.data.tags`` describes and must list exactly these pictures. Raises ``DataError`` for a missing folder,
-    one without pictures, and tags that do not fit; a damaged picture raises when it is read.
-    """
-    pictures = _pictures_of(root)
-    names, files = tuple(pictures), list(pictures.values())
-    table = None if tags is None else read_tags(tags, names, label_space)
-    return SceneSet(
-        label_space=label_space,
-        split="folder",
-        names=names,
-        image=image_reader(files),
-        label_map=None,
-        tags=table,
-        fingerprint=fingerprint_of_files(files, label_space.name, None if table is None else table.tolist()),
     )
 
 

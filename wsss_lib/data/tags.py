@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsss_lib.data.disk import few, replacing
+from wsss_lib.data.disk import few
 from wsss_lib.data.label_spaces import did_you_mean
 from wsss_lib.vocabulary import IGNORE, DataError, LabelMap, LabelSpace, SettingsError, Tags, TagTable
 
@@ -113,21 +113,6 @@ def _table(path: Path, listed: Mapping[str, list[str]], names: Sequence[str], la
 def names_in_tags_csv(path: Path, split: str | None = None) -> tuple[str, ...]:
     """The picture names a tags file lists, in its order; ``split`` keeps those of one split."""
     return tuple(_rows_by_name(path, split))
-
-
-def write_tags_csv(path: Path, names: Sequence[str], tags: TagTable, label_space: LabelSpace) -> None:
-    """Write what ``read_tags_csv`` reads: ``name,tags``, one row a picture, the background class left out."""
-    if tags.shape != (len(names), len(label_space)):
-        raise SettingsError(
-            f"the tag table has shape {tags.shape}, but {len(names)} pictures and {len(label_space)} classes need "
-            f"({len(names)}, {len(label_space)})"
-        )
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("name", "tags"))
-        for name, row in zip(names, tags, strict=True):
-            listed = [label_space.classes[c] for c in np.flatnonzero(row) if c != label_space.background]
-            writer.writerow((name, SEPARATOR.join(listed)))
 
 
 def _rows_by_name(path: Path, split: str | None) -> dict[str, str]:

@@ -22,6 +22,7 @@ from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.plates import heat_of, spread
 from wsss_lib.experiments.profiles.own import Network, own_profile
+from wsss_lib.experiments.profiles.plus import Method
 from wsss_lib.experiments.progress import Say, say
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.reporting.report import Example, report_page
@@ -43,6 +44,7 @@ def fit(
     classes: Sequence[str] = (),
     network: Network = "mobilenet_v2",
     steps: int | None = None,
+    method: Method = "paper",
     report: Say = say,
 ) -> Path:
     """Train on one's own pictures; returns ``out``.
@@ -56,6 +58,7 @@ def fit(
         classes: The classes in order; otherwise all that the tags name, sorted.
         network: ``mobilenet_v2``, or ``small``, which starts from nothing.
         steps: Of the segmentation network; otherwise 12 passes over the pictures, at least 200.
+        method: ``paper``, or ``plus``, which goes beyond it (``profiles.plus``).
 
     Raises ``DataError`` or ``SettingsError`` before anything is trained if something is missing or does not fit.
     """
@@ -67,7 +70,9 @@ def fit(
         int(np.median([width for width, _ in sizes] or [1])),
         int(np.median([height for _, height in sizes] or [1])),
     )
-    profile = own_profile(folders, len(sizes), shape, network=network, weights=_weights_file(weights), steps=steps)
+    profile = own_profile(
+        folders, len(sizes), shape, network=network, weights=_weights_file(weights), steps=steps, method=method
+    )
     places = Places(profile="own", build=out / "build", weights=weights)
     stages = Experiment(places, profile=profile, report=report).main
     _read_everything(stages)
@@ -83,7 +88,7 @@ def fit(
     found = _class_rows(stages, run)
     write_whole(out / "classes.csv", found.to_csv(index=False, lineterminator="\n").encode())
     page = report_page(
-        title="A segmentation network from tags", facts=_facts(stages, run), warnings=warnings,
+        title="A segmentation network from tags", facts=_facts(stages, run, method), warnings=warnings,
         classes=found, label_space=stages.label_space, examples=_examples(stages, run),
     )  # fmt: skip
     write_whole(out / "report.html", page.encode())
@@ -162,12 +167,13 @@ def _predictions(stages: Stages, run: Segmentation):
     return predicted(stages, run.predictions("train"), stages.scenes("train"))
 
 
-def _facts(stages: Stages, run: Segmentation) -> list[str]:
+def _facts(stages: Stages, run: Segmentation, method: Method) -> list[str]:
     config, scenes, count = run.config, stages.scenes("train"), len(stages.label_space)
     width, height = config.input_size
     facts = [
         f"{len(scenes)} pictures with {stages.tags.sum(1).mean():.1f} tags on average, of {count} classes",
         f"{len(stages.simple)} simple pictures",
+        "method: the paper's" if method == "paper" else "method: plus, which goes beyond the paper",
         f"network: {config.network}, working at {width} x {height}, {config.training.steps} steps",
     ]
     if (matrix := prediction_confusion(run, "train")) is not None:

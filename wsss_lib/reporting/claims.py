@@ -12,6 +12,7 @@ share, which cancels what both have in common (initial weights, order of the dat
   alone one in twenty is ahead by 1.64 sqrt(2) 2 points: ``NETWORK_MARGIN``. Single classes move more than their mean:
   on CamVid nine of ten differences between two seeds are below 1.7 (labels) and 6.6 (networks): ``LABEL_CLASS_MARGIN``,
   ``NETWORK_CLASS_MARGIN``.
+- A system that collapsed to one class is beaten by anything: to be ahead of it is "undecided", and the claim names it.
 - Only one side has a seed (the other is without chance, or is the paper): it counts for every seed.
 - Nothing to compare: "not run"; scored elsewhere or absent from the data: "not measured".
 
@@ -35,6 +36,7 @@ from wsss_lib.reporting.measurements import (
     Measurement,
     ScoreKey,
     checked,
+    collapse,
     main_dataset,
     measure,
     space_of,
@@ -245,6 +247,9 @@ def _try_claim(scores: pd.DataFrame, claim: Claim) -> Row:
     gains = _paired(better.by_seed, worse.by_seed)
     outcome = _unless_missing(decide(gains, margin=_margin(claim.better)), better, worse)
     gain, statement = float(gains.mean()), f"Table {claim.table}: {claim.statement}"
+    if fallen := collapse(scores, claim.worse):
+        statement = f"{statement}: {fallen}"
+        outcome = UNDECIDED if outcome == HOLDS else outcome
     return CLAIM, statement, gain, claim.paper, gain - claim.paper, len(gains), outcome
 
 

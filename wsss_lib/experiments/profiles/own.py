@@ -1,10 +1,11 @@
-"""The profile of one's own street pictures (``wsss fit``): the ``camvid`` profile's method, at sizes that fit them."""
+"""The profile of one's own street pictures (``wsss fit``): the method of ``camvid``, or ``plus``, at fitting sizes."""
 
 from dataclasses import replace
 from typing import Literal
 
 from wsss_lib.data.folder import OwnFolders
 from wsss_lib.experiments.profiles.camvid import CAMVID
+from wsss_lib.experiments.profiles.plus import Method, plus_network, plus_variant
 from wsss_lib.experiments.profiles.schema import Profile, Role, Size, Source, only_default
 from wsss_lib.experiments.profiles.toy import TOY
 from wsss_lib.localization.patches import LocalizationConfig
@@ -18,13 +19,13 @@ _PASSES = 12
 
 def own_profile(
     folders: OwnFolders, count: int, shape: Size, *, network: Network = "mobilenet_v2", weights: str = "torchvision",
-    steps: int | None = None,
+    steps: int | None = None, method: Method = "paper",
 ) -> Profile:  # fmt: skip
     """A profile with one role for ``count`` pictures whose typical (width, height) is ``shape``.
 
     ``weights`` names a file of the weights folder, or ``torchvision``; ``steps`` of the segmentation network are
     otherwise 12 passes over the pictures, at least 200. The classifier, the rounds and the network learn for as long
-    as in the profile that lends the settings.
+    as in the profile that lends the settings. With ``plus`` the one variant and the network go beyond the paper.
     """
     model = CAMVID.roles["camvid"] if network == "mobilenet_v2" else TOY.main
     pretrained = weights if network == "mobilenet_v2" else "none"
@@ -33,8 +34,13 @@ def own_profile(
         fitted(shape, side) for side in (long_side, 2 * long_side - 1 if pretrained != "none" else long_side)
     )
     default = model.variants["default"]
+    variants = only_default("dense", replace(default.features, size=fine), default.clustering)
+    learner = model.segmentation
+    if method == "plus":
+        variants = {name: plus_variant(variant) for name, variant in variants.items()}
+        learner = plus_network(learner)
     if steps is None:
-        steps = max(200, _PASSES * count // model.segmentation.training.batch_size)
+        steps = max(200, _PASSES * count // learner.training.batch_size)
     role = Role(
         dataset="own",
         played_by="your own pictures",
@@ -45,10 +51,10 @@ def own_profile(
         patches=model.patches,
         dense=LocalizationConfig(patch_size=fine, scales=model.dense.scales if model.dense else (1.0,)),
         superpixels=replace(model.superpixels, reference_pixels=480 * 360),
-        variants=only_default("dense", replace(default.features, size=fine), default.clustering),
+        variants=variants,
         segmentation=replace(
-            model.segmentation, weights=pretrained, input_size=working, crop_size=working,
-            training=replace(model.segmentation.training, steps=steps),
+            learner, weights=pretrained, input_size=working, crop_size=working,
+            training=replace(learner.training, steps=steps),
         ),
         clustering_seeds=(0,),
         segmentation_seeds=(0,),

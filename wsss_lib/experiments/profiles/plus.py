@@ -17,10 +17,14 @@ from which nothing was gained beside collages (``figures/camvid-plus-two-views``
 """
 
 from dataclasses import replace
+from typing import Literal
 
 from wsss_lib.clustering.collages import CollageConfig
 from wsss_lib.experiments.places import PLUS
-from wsss_lib.experiments.profiles.schema import TRUTH, Beyond, Profile, Size
+from wsss_lib.experiments.profiles.schema import TRUTH, Beyond, Profile, Size, Variant
+from wsss_lib.segmentation.training import SegmentationConfig
+
+Method = Literal["paper", "plus"]
 
 COPIES = 8
 """Copies of the 14 numbers of place, shape and colour beside the 1,280 deep ones of MobileNetV2."""
@@ -40,9 +44,8 @@ def with_plus(profile: Profile) -> Profile:
     """The profile ``<name>-plus``: the main role alone, with ``plus``, its ablations and its ceiling."""
     role = profile.main
     paper = role.variants["default"]
-    uniform = replace(paper.clustering, balance=0.0)
-    features = replace(paper.features, geometry_copies=COPIES, size=_finer(paper.features.size))
-    plus = replace(paper, features=features, clustering=uniform, collages=CollageConfig())
+    plus = plus_variant(paper)
+    features = plus.features
     variants = {
         "default": paper,
         "plus": plus,
@@ -51,9 +54,9 @@ def with_plus(profile: Profile) -> Profile:
         "plus_balanced": replace(plus, clustering=paper.clustering),
         "plus_without_collages": replace(plus, collages=None),
     }
-    coarse = role.segmentation
-    fine = replace(coarse, network=DECODERS[coarse.network])
-    method = Beyond(labels="plus", network=replace(fine, reverse=REVERSE))
+    coarse, best = role.segmentation, plus_network(role.segmentation)
+    fine = replace(best, reverse=coarse.reverse)
+    method = Beyond(labels="plus", network=best)
     beyond = {
         "plus": method,
         "plus, without geometry": replace(method, labels="plus_without_geometry"),
@@ -71,6 +74,21 @@ def with_plus(profile: Profile) -> Profile:
     return replace(
         profile, name=profile.name + PLUS, summary=f"{profile.summary}; beyond the paper", roles={role.dataset: role}
     )
+
+
+def plus_variant(paper: Variant) -> Variant:
+    """A variant with the four parts that make labels."""
+    return replace(
+        paper,
+        features=replace(paper.features, geometry_copies=COPIES, size=_finer(paper.features.size)),
+        clustering=replace(paper.clustering, balance=0.0),
+        collages=CollageConfig(),
+    )
+
+
+def plus_network(paper: SegmentationConfig) -> SegmentationConfig:
+    """The settings of a segmentation network with the two parts that learn from labels."""
+    return replace(paper, network=DECODERS[paper.network], reverse=REVERSE)
 
 
 def _finer(size: Size) -> Size:
