@@ -72,7 +72,7 @@ def test_to_beat_what_has_collapsed_decides_nothing(
 ) -> None:
     psa = {"system": "psa", "stage": "segmentation", "split": "val", "network": "deeplab_largefov"}
     share = {**psa, "metric": "predicted_share", "target": "road"}
-    for percent, outcome, told in ((98.0, HOLDS, ""), (99.5, UNDECIDED, ": seed 0 collapsed to road")):
+    for percent, outcome, told in ((98.0, HOLDS, ""), (99.5, UNDECIDED, "; the other's seed 0 collapsed to road")):
         scores = pd.concat([full_scores, rows([5.0], seeds=[0], **psa), rows([percent], seeds=[0], **share)])
         found = outcome_of(verdict(scores, spaces), f"Table 1: Ours beats PSA on Cityscapes val (class mIoU){told}")
         assert found["outcome"] == outcome

@@ -248,7 +248,7 @@ def _try_claim(scores: pd.DataFrame, claim: Claim) -> Row:
     outcome = _unless_missing(decide(gains, margin=_margin(claim.better)), better, worse)
     gain, statement = float(gains.mean()), f"Table {claim.table}: {claim.statement}"
     if fallen := collapse(scores, claim.worse):
-        statement = f"{statement}: {fallen}"
+        statement = f"{statement}; the other's {fallen}"
         outcome = UNDECIDED if outcome == HOLDS else outcome
     return CLAIM, statement, gain, claim.paper, gain - claim.paper, len(gains), outcome
 
