@@ -20,7 +20,7 @@ def red(height=20, width=10, mask=True):
 
 
 def spot(top, left, height, width):
-    return Spot(top, left, np.ones((height, width), dtype=bool))
+    return Spot(top, left, np.ones((height, width), dtype=bool), GREY.shape[:2])
 
 
 def pasted(cutting, where, *, seed=0, config=CONFIG, image=GREY):
@@ -99,12 +99,23 @@ def test_a_figure_at_the_border_is_cut_off_there():
 
 
 def test_ground_fills_its_spot_out():
-    where = Spot(10, 20, np.tril(np.ones((20, 20), dtype=bool)))
+    where = Spot(10, 20, np.tril(np.ones((20, 20), dtype=bool)), GREY.shape[:2])
     image, labels = pasted(red(mask=False), where)
     np.testing.assert_array_equal(labels[10:30, 20:40] == 3, where.mask)
     inner = np.tril(np.ones((20, 20), dtype=bool), -3)
     assert (image[10:30, 20:40][inner][:, 0] > 180).all()
     assert (labels == 3).sum() == where.mask.sum()
+
+
+def test_a_spot_is_where_it_was_in_a_picture_of_another_shape():
+    """One's own pictures may be upright or not: pixels of one may be outside the other."""
+    height, width = GREY.shape[:2]
+    upright = Spot(height * 2 - 20, 10, np.ones((20, 10), dtype=bool), (height * 2, width // 2))
+    assert upright.within((height * 2, width // 2)) is upright
+    labels = pasted(red(mask=False), upright)[1]
+    np.testing.assert_array_equal(np.argwhere(labels == 3)[[0, -1]], [[height - 10, 20], [height - 1, 39]])
+    thin = Spot(0, 0, np.eye(60, dtype=bool), (600, 600)).within((6, 6))
+    assert (thin.mask.shape, thin.mask.any()) == ((1, 1), True)
 
 
 def test_ground_fills_no_more_than_a_stripe_of_a_large_spot():

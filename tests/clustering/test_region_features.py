@@ -86,6 +86,12 @@ def test_mean_and_scale_by_hand():
     torch.testing.assert_close(scale, torch.tensor([2.001, 0.001]))
 
 
+def test_a_single_region_has_no_deviation():
+    mean, scale = mean_and_scale(MeanPooled(np.array([[1, 7]], dtype=np.float16), np.array([1])), seed=0)
+    torch.testing.assert_close(mean, torch.tensor([1.0, 7.0]))
+    torch.testing.assert_close(scale, torch.tensor([0.001, 0.001]))
+
+
 # ----------------------------------------------------------------------------------------------------------- sameness
 
 

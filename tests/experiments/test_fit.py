@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -146,6 +147,16 @@ def test_tags_as_json_and_a_single_picture(material: Path, tmp_path: Path) -> No
     assert pd.read_csv(tmp_path / "out" / "classes.csv")["class"].tolist() == ["Road", "Sky"]
 
 
+@pytest.mark.usefixtures("quick")
+def test_what_has_no_tag_does_not_lengthen_the_training(material: Path, tmp_path: Path, monkeypatch) -> None:
+    """Passes are counted over the pictures that are learnt from, and sizes are theirs."""
+    monkeypatch.setattr(fitting, "own_profile", Mock(side_effect=SettingsError("enough")))
+    with pytest.raises(SettingsError, match="enough"):
+        fit_small(material, tmp_path / "out")
+    _, count, shape = fitting.own_profile.call_args.args
+    assert (count, shape) == (4, (84, 60))  # widths 80, 88, 60 (upright) and 104; the untagged one has 112
+
+
 # ---------------------------------------------------------------------------------------------------------- bad input
 
 
@@ -167,6 +178,7 @@ def test_tags_as_json_and_a_single_picture(material: Path, tmp_path: Path) -> No
         ({"labels": "foreign/boat"}, DataError, r"has label maps without a picture \(1\)"),
         ({"weights": "images"}, DataError, r"holds 0 files of weights"),
         ({"images": "damaged"}, DataError, r"grey\.png cannot be read as a picture"),
+        ({"images": "thin"}, DataError, r"grey is worked on at 640 x 1 pixels, too few; leave it out"),
     ],
 )
 @pytest.mark.usefixtures("quick")
@@ -180,6 +192,8 @@ def test_what_does_not_fit_is_said_in_one_sentence(material: Path, tmp_path: Pat
     (root / "twice.json").write_text('{"grey": ["Road"], "grey": ["Sky"]}')
     shutil.copytree(root / "images", root / "damaged")
     (root / "damaged" / "grey.png").write_bytes((root / "images" / "grey.png").read_bytes()[:200])
+    shutil.copytree(root / "images", root / "thin")
+    write_image(root / "thin" / "grey.png", np.zeros((3, 2000, 3), np.uint8))
     write_image(root / "foreign" / "boat" / "1.png", np.zeros((20, 20, 3), np.uint8))
     given = {name: root / value if isinstance(value, str) else value for name, value in changed.items()}
     with pytest.raises(error, match=message):

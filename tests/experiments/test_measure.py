@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from wsss_lib.experiments import pipeline
 from wsss_lib.experiments.class_maps import ClassMaps
@@ -88,6 +89,16 @@ def test_only_the_tags_of_a_picture_compete_if_they_are_given(open_tiny, tmp_pat
     assert all((labels == pole).all() for labels in maps.label_maps("probability", tagged=True))
     assert all(map(np.array_equal, maps.label_maps("probability", tagged=False), before))
     assert not all((labels == pole).all() for labels in before)
+
+
+def test_where_no_tag_has_heat_a_tag_is_named_all_the_same(finished, monkeypatch):
+    maps = finished.main.class_maps("dense", split="val")
+    tags = np.flatnonzero(finished.main.scenes("val").tags[0])
+    heat = torch.zeros(len(finished.main.label_space), 4, 4)
+    tagged_last = np.arange(len(heat)) == tags[-1]
+    monkeypatch.setattr(ClassMaps, "heat", lambda *_: heat)
+    monkeypatch.setattr(ClassMaps, "_tags", lambda *_: tagged_last)
+    assert (next(maps.label_maps("maximum", tagged=True)) == tags[-1]).all()
 
 
 def test_class_maps_of_a_split_without_tags_are_scored_without_them(open_tiny, tmp_path, monkeypatch):

@@ -59,6 +59,16 @@ def test_region_labels_cover_all_regions_of_all_pictures(finished):
         assert (stages.seeds(where=where) != IGNORE).all()  # every region takes its hottest tag
 
 
+def test_more_superpixels_than_16_bits_can_tell_apart_are_refused(finished, monkeypatch):
+    for count in (2**16, 2**16 + 1):
+        numbered = np.arange(count, dtype=np.int32)[None]
+        monkeypatch.setattr(pipeline, "superpixels", lambda *_, numbered=numbered: numbered)
+        if count == 2**16:
+            np.testing.assert_array_equal(finished.main.superpixels_of(0), numbered)
+    with pytest.raises(SettingsError, match="falls into 65537 superpixels, more than 65536; raise scale or min_size"):
+        finished.main.superpixels_of(0)
+
+
 def test_labels_are_tags_of_their_picture(finished):
     stages = finished.main
     owner = np.repeat(np.arange(3), stages.features().counts)

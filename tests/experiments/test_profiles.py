@@ -73,6 +73,13 @@ def test_the_smoke_profile_is_the_toy_but_smaller():
         assert sum(role.source.counts) < sum(toy.source.counts)
 
 
+def test_region_networks_of_the_paper_step_where_fast_r_cnn_does():
+    """At 30,000 of 40,000 (specification 3.2)."""
+    for role in PAPER.roles.values():
+        training = role.variants["default"].clustering.training
+        assert (training.steps, training.rate(29_999), training.rate(30_000)) == (40_000, 1.0, 0.1)
+
+
 def test_the_rehearsal_is_the_paper_but_for_its_steps():
     """Networks, sizes and rules are the paper's; what is shorter is named here."""
     for name, role in PAPER_DRY.roles.items():

@@ -44,6 +44,11 @@ def test_what_has_no_outline_of_its_own(monkeypatch, saliency):
     assert (found.shape, found.dtype, found.any()) == ((60, 80), bool, False)
 
 
+@pytest.mark.parametrize("shape", [(300, 1), (1, 300), (2, 2)])
+def test_a_line_of_pixels_has_no_outline(shape):
+    assert not outline(np.zeros((*shape, 3), np.uint8)).any()
+
+
 def test_specks_beside_an_object_are_left_out(monkeypatch):
     """Parts of 400, 140 and 100 pixels: the last one has less than three tenths of the first."""
     salient = np.zeros((60, 80), np.float32)

@@ -1,6 +1,7 @@
 """Prediction at a picture's own size, networks to disk and back, and folders of good and broken files."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -188,6 +189,29 @@ def test_a_folder_without_pictures_is_refused(model, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_larger_picture_is_first_made_as_large_as_those_that_were_learnt_from(segmenter, tmp_path):
+    """By means over areas: what single pixels of a camera add must not reach a network that never saw it."""
+    picture = noise(48, 64)
+    rng = np.random.default_rng(0)
+    spread = rng.normal(0, 60, (48 * 16, 64 * 16, 1))
+    large = np.clip(picture.repeat(16, 0).repeat(16, 1) * 0.5 + 64 + spread, 0, 255).astype(np.uint8)
+    clean = (picture * 0.5 + 64).astype(np.uint8)
+    save_segmenter(replace(segmenter, longest_side=64), tmp_path)
+    informed = load_segmenter(tmp_path, CPU)
+    assert informed.longest_side == 64
+    expected = informed.predict(clean)
+    np.testing.assert_array_equal(expected, segmenter.predict(clean))  # as large as it learnt from: as it is
+    agree = [(each.predict(large)[8::16, 8::16] == expected).mean() for each in (informed, segmenter)]
+    assert agree[0] > 0.9 > agree[1]
+
+
+def test_a_network_that_does_not_say_what_it_learnt_from_can_still_be_used(model):
+    card = json.loads((model / "network.json").read_text())
+    del card["longest_side"]
+    (model / "network.json").write_text(json.dumps(card))
+    assert load_segmenter(model, CPU).predict(noise(40, 50)).shape == (40, 50)
+
+
 def test_a_folder_without_a_network_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"no trained network in .*; run a profile first or give --model"):
         load_segmenter(tmp_path, CPU)
@@ -195,11 +219,19 @@ def test_a_folder_without_a_network_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "3", '{"network": "largefov_small"}', '{"network": 1, "label_space": 2, "input_size": 3}'],
+    [
+        "",
+        "{",
+        "[]",
+        "3",
+        '{"network": "largefov_small"}',
+        '{"network": 1, "label_space": 2, "input_size": 3}',
+        '{"network": "largefov_small", "label_space": "camvid", "input_size": [65, 49], "longest_side": 0}',
+    ],
 )
 def test_a_damaged_card_is_refused(model, content):
     (model / "network.json").write_text(content)
-    with pytest.raises(DataError, match=r"network.json is damaged: it must name network, label_space and input_size"):
+    with pytest.raises(DataError, match=r"network.json is damaged: it must name network, label_space, input_size"):
         load_segmenter(model, CPU)
 
 

@@ -118,8 +118,12 @@ def test_divergence_is_named():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("steps", 0), ("learning_rate", -1.0), ("learning_rate", float("nan")), ("schedule", "cosine")]
-)
+    ("field", "value"),
+    [
+        ("steps", 0), ("learning_rate", -1.0), ("learning_rate", float("nan")), ("schedule", "cosine"),
+        ("head_factor", 0.0), ("momentum", 1.0), ("weight_decay", -1.0), ("step_at", 0.0),
+    ],
+)  # fmt: skip
 def test_bad_settings_are_refused(field, value):
     settings = {"steps": 1, "batch_size": 1, "learning_rate": 0.1, field: value}
     with pytest.raises(SettingsError, match=field):

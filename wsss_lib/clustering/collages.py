@@ -34,7 +34,9 @@ _LARGEST_SCALE = 2.0
 """No figure is enlarged by more: it would be a blur among sharp things."""
 _LARGEST = 0.1
 _STRIPE = 0.25
-"""A spot with more than a tenth of the picture: figures are no larger, ground fills a stripe of a quarter's width."""
+"""A spot with more than a tenth of the picture counts as one of a tenth for figures, ground fills a stripe of a
+quarter's width.
+"""
 _PURE = 0.7
 """Share of a region's pixels that must have been pasted with one label."""
 _EDGE = 0.7
@@ -63,11 +65,21 @@ class CollageConfig:
 
 
 class Spot(NamedTuple):
-    """A connected part of one class in a label map: where something of that class may be, and how large."""
+    """A connected part of one class in a label map of ``shape``: where some of that class may be, and how large."""
 
     top: int
     left: int
     mask: Bool[np.ndarray, "height width"]
+    shape: tuple[int, int]
+
+    def within(self, shape: tuple[int, int]) -> "Spot":
+        """The same place in a picture of another (height, width)."""
+        if shape == self.shape:
+            return self
+        down, across = (new / old for new, old in zip(shape, self.shape, strict=True))
+        height, width = (max(1, round(side * by)) for side, by in zip(self.mask.shape, (down, across), strict=True))
+        mask = cv2.resize(self.mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+        return Spot(round(self.top * down), round(self.left * across), mask if mask.any() else ~mask, shape)
 
 
 def spots_of(label_maps: Sequence[LabelMap], config: CollageConfig) -> dict[int, list[Spot]]:
@@ -79,7 +91,7 @@ def spots_of(label_maps: Sequence[LabelMap], config: CollageConfig) -> dict[int,
             for number, (left, top, width, height, area) in enumerate(stats):
                 if number and area >= config.smallest * label_map.size:
                     box = part[top : top + height, left : left + width]
-                    spots.setdefault(label, []).append(Spot(int(top), int(left), box == number))
+                    spots.setdefault(label, []).append(Spot(int(top), int(left), box == number, label_map.shape))
     return spots
 
 
@@ -105,7 +117,7 @@ def collage(
     picture, labels = image.astype(np.float32), np.full(image.shape[:2], IGNORE, np.uint8)
     for label in rng.choice(classes, config.pieces).tolist():
         cutting = cuttings[label][int(rng.integers(len(cuttings[label])))]
-        spot = spots[label][int(rng.integers(len(spots[label])))]
+        spot = spots[label][int(rng.integers(len(spots[label])))].within((len(labels), labels.shape[1]))
         piece = (
             _ground(cutting, spot, labels.shape, rng)
             if cutting.mask is None

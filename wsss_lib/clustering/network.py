@@ -1,7 +1,8 @@
 """The region network: two fully connected layers on a region's pooled feature (Fast R-CNN's head, specification 3).
 
 Choice: they alone learn, from random values in every round, on features that the classifier's backbone computed once.
-The specification (3.2, 9) has Fast R-CNN's convolutions from conv3 on learn as well, and ImageNet's values as start.
+The specification (3.2, 9) has Fast R-CNN's convolutions from conv3 on learn as well, ImageNet's values as start, and
+pictures mirrored at random, for which features would have to be computed anew.
 """
 
 import torch

@@ -64,6 +64,8 @@ class ClusteringConfig:
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.center_steps < 1 or self.pictures_per_batch < 1:
             raise SettingsError(f"rounds, center_steps and pictures_per_batch must be at least 1, in {self}")
+        if self.hidden < 1 or not (0 <= self.dropout < 1 and 0 < self.center_alpha <= 1):
+            raise SettingsError(f"hidden of at least 1, dropout within 0..1 and center_alpha up to 1, in {self}")
         if self.center_weight < 0 or not 0 <= self.balance <= 1:
             raise SettingsError(f"center_weight must be >= 0 and balance between 0 and 1, in {self}")
         if not self.certain or not all(0 < share <= 1 for share in self.certain):

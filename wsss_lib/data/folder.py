@@ -1,6 +1,6 @@
 """Your own pictures: any folder, with tags, simple pictures, and label maps if you have them."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from wsss_lib.data.pictures import (
     resize_label_map,
 )
 from wsss_lib.data.tags import classes_in_tags, read_tags
-from wsss_lib.vocabulary import IGNORE, DataError, Image, LabelMap, LabelSpace, SceneSet, SettingsError
+from wsss_lib.vocabulary import IGNORE, DataError, Image, LabelMap, LabelSpace, SceneSet, SettingsError, TagTable
 
 MOST_CLASSES = 255
 
@@ -57,12 +57,8 @@ def own_scenes(folders: OwnFolders) -> SceneSet:
     missing for some pictures: then nothing is known there.
     """
     files = _pictures_of(folders.images)
-    table = read_tags(folders.tags, list(files), folders.label_space)
-    tags = table[table.any(1)]
-    if not len(tags):
-        raise DataError(f"{folders.tags} gives no tag to any picture; name what is in each of them")
-    names = tuple(name for name, row in zip(files, table, strict=True) if row.any())
-    paths = [files[name] for name in names]
+    tagged, tags = _tagged(folders, files)
+    names, paths = tuple(tagged), list(tagged.values())
     labels = _labels_of(folders, files, names) if folders.labels else None
     label_files = [] if labels is None else [path for path in labels if path is not None]
     return SceneSet(
@@ -77,6 +73,12 @@ def own_scenes(folders: OwnFolders) -> SceneSet:
     )
 
 
+def own_sizes(folders: OwnFolders) -> list[tuple[int, int]]:
+    """(width, height) of every tagged picture as it is worked on; ``DataError`` as for :func:`own_scenes`."""
+    tagged, _ = _tagged(folders, _pictures_of(folders.images))
+    return [bounded_size(path, folders.longest_side) for path in tagged.values()]
+
+
 def bounded_size(path: Path, longest_side: int) -> tuple[int, int]:
     """(width, height) of a picture once its longer side is at most ``longest_side``."""
     return bounded(picture_size(path), longest_side)
@@ -87,6 +89,15 @@ def _pictures_of(root: Path) -> dict[str, Path]:
     if not pictures:
         raise DataError(f"{root} holds no picture; it needs files that end in {', '.join(PICTURE_SUFFIXES)}")
     return pictures
+
+
+def _tagged(folders: OwnFolders, files: Mapping[str, Path]) -> tuple[dict[str, Path], TagTable]:
+    """The pictures with a tag and their rows of tags."""
+    table = read_tags(folders.tags, list(files), folders.label_space)
+    tagged = {name: path for (name, path), row in zip(files.items(), table, strict=True) if row.any()}
+    if not tagged:
+        raise DataError(f"{folders.tags} gives no tag to any picture; name what is in each of them")
+    return tagged, table[table.any(1)]
 
 
 def _labels_of(folders: OwnFolders, known: Container[str], names: Sequence[str]) -> list[Path | None]:

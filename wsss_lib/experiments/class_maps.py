@@ -83,12 +83,15 @@ class ClassMaps:
     def label_maps(self, kind: Heat, *, tagged: bool) -> Iterator[LabelMap]:
         """The class with the most heat at every pixel, as large as the pictures: what the classifier alone can segment.
 
-        All classes compete, or only the tags of the picture if ``tagged``.
+        All classes compete, or only the tags of the picture if ``tagged``; where none of them has any heat, as can be
+        with ``maximum``, the first one is taken.
         """
         scenes = self.stages.scenes(self.split)
         for i in range(len(scenes)):
-            heat = self.heat(i, kind, None if tagged else self._everything)
+            tags = self._tags(i) if tagged else self._everything
+            heat = self.heat(i, kind, tags)
             sharp = functional.interpolate(heat[None], scenes.image(i).shape[:2], mode="bilinear")[0]
+            sharp[torch.from_numpy(~tags)] = -1.0
             yield sharp.argmax(0).to(torch.uint8).numpy()
 
     @property

@@ -245,7 +245,7 @@ def _network(stages: Stages, config: SegmentationConfig) -> _Measured:
     training = _estimate(stages, config.network, steps, "steps", seconds, memory, pictures=batch)
     segmenter = Segmenter(
         network=network.eval(), network_name=config.network, label_space=space, input_size=config.input_size,
-        compute=compute,
+        longest_side=stages.role.source.longest_side, compute=compute,
     )  # fmt: skip
     labels, seconds, memory = _timed(lambda: segmenter.predict(scenes.image(0)), compute)
     disk = len(cv2.imencode(".png", labels)[1])

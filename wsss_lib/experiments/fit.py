@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from wsss_lib.data.disk import aside, few, list_pictures, write_whole
-from wsss_lib.data.folder import OwnFolders, bounded_size, own_label_space
+from wsss_lib.data.folder import OwnFolders, own_label_space, own_sizes
 from wsss_lib.data.simple_images import missing_targets
 from wsss_lib.evaluation.scores import scores
 from wsss_lib.experiments.counting import label_confusion, predicted, prediction_confusion
@@ -65,14 +65,12 @@ def fit(
     folders = OwnFolders(
         images=images, tags=tags, simple_images=simple_images, labels=labels, label_space=own_label_space(tags, classes)
     )
-    sizes = [bounded_size(path, folders.longest_side) for path in list_pictures(images).values()]
-    shape = (
-        int(np.median([width for width, _ in sizes] or [1])),
-        int(np.median([height for _, height in sizes] or [1])),
-    )
+    sizes = own_sizes(folders)
+    width, height = np.median(sizes, axis=0).astype(int).tolist()
     profile = own_profile(
-        folders, len(sizes), shape, network=network, weights=_weights_file(weights), steps=steps, method=method
-    )
+        folders, len(sizes), (width, height), network=network, weights=_weights_file(weights), steps=steps,
+        method=method,
+    )  # fmt: skip
     places = Places(profile="own", build=out / "build", weights=weights)
     stages = Experiment(places, profile=profile, report=report).main
     _read_everything(stages)
@@ -113,7 +111,9 @@ def _read_everything(stages: Stages) -> None:
     """A damaged picture or label map is to be found now, not after an hour of training."""
     scenes, simple = stages.scenes("train"), stages.simple
     for i in range(len(scenes)):
-        scenes.image(i)
+        height, width = scenes.image(i).shape[:2]
+        if min(height, width) < 2:
+            raise DataError(f"{scenes.names[i]} is worked on at {width} x {height} pixels, too few; leave it out")
         if scenes.label_map is not None:
             scenes.label_map(i)
     for i in range(len(simple)):

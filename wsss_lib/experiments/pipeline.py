@@ -182,7 +182,13 @@ class Stages:
 
     def superpixels_of(self, picture: int) -> UInt16[np.ndarray, "height width"]:
         """Superpixels of one training picture, computed anew."""
-        return superpixels(self.scenes("train").image(picture), self.role.superpixels).astype(np.uint16)
+        regions = superpixels(self.scenes("train").image(picture), self.role.superpixels)
+        if regions.max() > np.iinfo(np.uint16).max:
+            raise SettingsError(
+                f"picture {picture} falls into {regions.max() + 1} superpixels, more than {2**16}; raise scale or"
+                f" min_size of {self.role.superpixels}"
+            )
+        return regions.astype(np.uint16)
 
     def regions(self) -> Sequence[RegionMap]:
         """Superpixels of every training picture."""

@@ -262,7 +262,8 @@ class Segmentation:
     ) -> None:
         segmenter = Segmenter(
             network=network, network_name=name, label_space=self.stages.label_space,
-            input_size=self.config.input_size, compute=self.stages.compute,
+            input_size=self.config.input_size, longest_side=self.stages.role.source.longest_side,
+            compute=self.stages.compute,
         )  # fmt: skip
         save_segmenter(segmenter, folder)
         save_json(folder / "training.json", {"losses": losses, "variant": variant})

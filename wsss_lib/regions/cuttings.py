@@ -45,11 +45,14 @@ def small(image: Image) -> Image:
 
 
 def outline(image: Image) -> Mask:
-    """The pixels of what stands out of a picture; all false where nothing with an outline of its own does.
+    """The pixels of what stands out of a picture; all false where nothing with an outline of its own does, or no pixel
+    has neighbours on all sides.
 
     The salient parts of the picture, specks left out, if together they have 3 to 60 % of its pixels and less than 15 %
     of those at its border. Raises ``DataError`` for what :func:`~wsss_lib.regions.saliency.saliency` refuses.
     """
+    if min(image.shape[:2]) < 3:
+        return np.zeros(image.shape[:2], dtype=bool)
     found, part, stats, _ = cv2.connectedComponentsWithStats((saliency(image) > _SALIENT).astype(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
     if found < 2:

@@ -17,7 +17,7 @@ from torch import Tensor
 from wsss_lib.classification.classifier import to_tensor
 from wsss_lib.data.disk import list_pictures, replacing, write_whole
 from wsss_lib.data.label_spaces import LABEL_SPACES, label_space
-from wsss_lib.data.pictures import color_overlay, read_image, write_image, write_label_map
+from wsss_lib.data.pictures import bounded, color_overlay, read_image, resize_image, write_image, write_label_map
 from wsss_lib.segmentation.crf import DEEPLAB_V2, FLOOR, CrfConfig, dense_crf
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network, predict_logits
 from wsss_lib.training.compute import Compute, choose_compute
@@ -26,22 +26,29 @@ from wsss_lib.vocabulary import DataError, Image, LabelMap, LabelSpace, Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Segmenter:
-    """A trained network with what it needs to be used: its classes and the size it works at (width, height)."""
+    """A trained network with what it needs to be used: its classes and the size it works at (width, height).
+
+    ``longest_side``: the longer side, in pixels, of the largest pictures that it learnt from, where that is known.
+    """
 
     network: SegmentationNetwork
     network_name: str
     label_space: LabelSpace
     input_size: tuple[int, int]
+    longest_side: int | None = None
     compute: Compute
 
     def predict(self, image: Image, crf: CrfConfig | None = None) -> LabelMap:
         """Class of every pixel, at the picture's own size; with ``crf`` after a dense random field.
 
         The picture is brought to the training size in the shape of the network, and the logits to the picture's size,
-        so that a picture of any size is seen at the scale the network learnt. No probability that the field is given is
-        below ``FLOOR``: it may overrule the network anywhere.
+        so that a picture of any size is seen at the scale the network learnt; one that is larger than those it learnt
+        from is first made as large, by means over areas, or its noise would be new to the network. No probability that
+        the field is given is below ``FLOOR``: it may overrule the network anywhere.
         """
-        resized = cv2.resize(image, self.input_size, interpolation=cv2.INTER_LINEAR)
+        height, width = image.shape[:2]
+        as_learnt = resize_image(image, bounded((width, height), self.longest_side or max(width, height)))
+        resized = cv2.resize(as_learnt, self.input_size, interpolation=cv2.INTER_LINEAR)
         with self.compute.autocast():
             logits = predict_logits(self.network, self.compute.tensor(to_tensor([resized])), image.shape[:2])
         if crf is not None:
@@ -85,6 +92,7 @@ def save_segmenter(segmenter: Segmenter, folder: Path) -> None:
         "colors": [list(color) for color in space.colors],
         "background": space.background,
         "input_size": list(segmenter.input_size),
+        "longest_side": segmenter.longest_side,
     }
     with replacing(folder / "network.json") as part:
         part.write_text(json.dumps(card, indent=1), encoding="utf-8")
@@ -113,8 +121,12 @@ def load_segmenter(folder: Path, compute: Compute) -> Segmenter:
         network_name=str(card["network"]),
         label_space=space,
         input_size=(int(card["input_size"][0]), int(card["input_size"][1])),
+        longest_side=card.get("longest_side"),
         compute=compute,
     )
+
+
+_CARD = ("network", "label_space", "input_size")
 
 
 def _read_card(path: Path) -> Mapping[str, Any]:
@@ -122,11 +134,13 @@ def _read_card(path: Path) -> Mapping[str, Any]:
         raise DataError(f"no trained network in {path.parent} (no network.json); run a profile first or give --model")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        if all(key in card for key in ("network", "label_space", "input_size")) and len(card["input_size"]) == 2:
+        side = card.get("longest_side")  # networks of earlier versions do not say
+        known = side is None or (isinstance(side, int) and side > 0)
+        if known and all(key in card for key in _CARD) and len(card["input_size"]) == 2:
             return card
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):
         pass
-    raise DataError(f"{path} is damaged: it must name network, label_space and input_size; train the network again")
+    raise DataError(f"{path} is damaged: it must name {', '.join(_CARD)}; train the network again")
 
 
 def _label_space(card: Mapping[str, Any]) -> LabelSpace:

@@ -37,7 +37,8 @@ class TrainingConfig:
     new layers at ten times the learning rate, biases at twice the rate and without decay (``repo xmojiao/deeplab_v2``).
     The two vectors of a batch normalisation, which VGG16 has none of, learn as biases do (choice).
 
-    ``step`` divides the learning rate by 10 after two thirds of the steps; ``checkpoint_every`` counts steps.
+    ``step`` divides the learning rate by 10 once the share ``step_at`` of the steps is done; ``checkpoint_every``
+    counts steps.
     """
 
     steps: int
@@ -47,6 +48,7 @@ class TrainingConfig:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: Literal["poly", "step", "constant"] = "poly"
+    step_at: float = 2 / 3
     warmup_steps: int = 0
     checkpoint_every: int = 100
 
@@ -55,6 +57,10 @@ class TrainingConfig:
             raise SettingsError(f"steps, batch_size and checkpoint_every must be at least 1, in {self}")
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise SettingsError(f"learning_rate must be a positive number, not {self.learning_rate}")
+        if not (self.head_factor > 0 and 0 <= self.momentum < 1 and self.weight_decay >= 0 and 0 < self.step_at <= 1):
+            raise SettingsError(
+                f"head_factor above 0, momentum and weight_decay of at least 0 and step_at within 0..1, in {self}"
+            )
         if self.schedule not in ("poly", "step", "constant"):
             raise SettingsError(f"schedule must be poly, step or constant, not {self.schedule!r}")
 
@@ -64,7 +70,7 @@ class TrainingConfig:
             return (step + 1) / self.warmup_steps
         if self.schedule == "poly":
             return (1 - step / self.steps) ** 0.9
-        return 0.1 if self.schedule == "step" and step >= 2 * self.steps / 3 else 1.0
+        return 0.1 if self.schedule == "step" and step >= self.step_at * self.steps else 1.0
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig, head: Sequence[nn.Module] = ()) -> torch.optim.SGD:

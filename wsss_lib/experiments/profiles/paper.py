@@ -42,10 +42,11 @@ _CLUSTERING = ClusteringConfig(
     balance=1.0,
     pictures_per_batch=2,
     training=TrainingConfig(
-        steps=40_000, batch_size=128, learning_rate=0.001, head_factor=1, schedule="step", checkpoint_every=1000
+        steps=40_000, batch_size=128, learning_rate=0.001, head_factor=1, schedule="step", step_at=0.75,
+        checkpoint_every=1000,
     ),
     center_steps=5_000,
-)
+)  # fmt: skip
 
 _AFFINITY = TrainingConfig(steps=3000, batch_size=8, learning_rate=0.01, checkpoint_every=500)
 _BRANCH = TrainingConfig(steps=10_000, batch_size=64, learning_rate=0.1, head_factor=1, weight_decay=1e-4)

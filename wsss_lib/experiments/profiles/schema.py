@@ -43,6 +43,11 @@ class Source:
     simple_pictures: Literal["simple_images", "imagenet"] = "simple_images"
     own: OwnFolders | None = None
 
+    @property
+    def longest_side(self) -> int:
+        """The longer side, in pixels, of the largest pictures that there are."""
+        return self.own.longest_side if self.own else max(self.size)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
