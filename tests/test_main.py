@@ -63,6 +63,7 @@ def test_run_reads_parameters(monkeypatch: pytest.MonkeyPatch):
         (["run", "05_segmentatoin"], "did you mean '05_segmentation'"),
         (["run", "5", "--set", "rounds"], "'rounds' is not of the form name=value"),
         (["data", "chek", "--data", "."], "did you mean 'check'"),
+        (["data", "check", "camvid", "--data", "."], "not at 'camvid' alone; leave names out"),
         (["data", "fetch", "cityscapes", "--data", "."], "may not be fetched by a program: register"),
         (["data", "fetch", "--data", "."], "known are camvid, voc2012"),
         (["make", "systems", "--processes", "2", "--at-once", "2"], "pass --processes or --at-once, not both"),

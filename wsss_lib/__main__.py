@@ -304,6 +304,8 @@ def data(
         for name in names or ("",):
             fetch(name, folder)
         return 0
+    if names:
+        raise SettingsError(f"a check looks at everything in {folder}, not at {names[0]!r} alone; leave names out")
     wrong = False
     for finding in check_data(data_folder(folder), Journal(journal)):
         print(f"{finding.severity:<8} {finding.dataset}: {finding.message}", flush=True)

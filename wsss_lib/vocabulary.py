@@ -31,6 +31,12 @@ TagTable = Bool[np.ndarray, "picture class"]
 IGNORE = 255
 """The label of a pixel (or a superpixel) whose class is not known: never trained on, never counted."""
 
+PAPER_NETWORK = "deeplab_largefov"
+"""The paper's default segmentation network (section 3.3), which is meant where no network is named.
+
+Here also the one that carries its head on another backbone.
+"""
+
 
 class WsssError(Exception):
     """Base of all errors raised on purpose: one sentence with what, where and what to do."""

@@ -12,6 +12,7 @@ from wsss_lib.experiments import code
 from wsss_lib.experiments.code import MADE_BY, READ_BY, code_of, file_of, glue, imports_of, reached, statements
 from wsss_lib.experiments.collages import Collages
 from wsss_lib.experiments.counting import COLOUR_TABLE, MAPS, counted_reference, counted_round
+from wsss_lib.experiments.inputs import FrameFlow
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.profiles.schema import Source
 from wsss_lib.experiments.segmentation import Segmentation
@@ -185,7 +186,7 @@ def test_a_count_does_not_depend_on_what_makes_other_label_maps(finished):
 
 @pytest.mark.parametrize("change", ["sure", "flow"])
 def test_what_a_system_learns_from_is_in_its_key(finished, change, monkeypatch):
-    """The share of our seeds that it is given, and whether there is flow."""
+    """The share of our seeds that it is given, and to which frames there is flow."""
 
     def key():
         with finished.store.asking():
@@ -195,8 +196,11 @@ def test_what_a_system_learns_from_is_in_its_key(finished, change, monkeypatch):
     if change == "sure":
         monkeypatch.setattr(Segmentation, "_surest_share", 0.1)
     else:
-        monkeypatch.setattr(finished.main, "flow", "flow" if flow is None else None)
-    assert key() != before
+        monkeypatch.setattr(finished.main, "flow", FrameFlow(lambda _: None, "these") if flow is None else None)
+    assert (one := key()) != before
+    if change == "flow":
+        monkeypatch.setattr(finished.main, "flow", FrameFlow(lambda _: None, "others"))
+        assert key() not in (one, before)
 
 
 def test_the_library_counts_as_it_was_loaded(monkeypatch, tmp_path):

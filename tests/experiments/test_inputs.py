@@ -92,6 +92,10 @@ def test_cityscapes_has_flow_where_its_sequences_are(tmp_path):
     assert flow is not None
     assert flow(0).shape == (32, 64, 2)
     assert np.median(flow(0)[..., 0]) > 1
+    write_image(sequence / "ulm_000000_000020_leftImg8bit.png", np.roll(street, 1, axis=1))
+    other = read_flow(source, scenes, tmp_path)
+    assert other is not None
+    assert other.fingerprint != flow.fingerprint
 
 
 def test_data_may_lie_one_level_deeper(shared_folder):

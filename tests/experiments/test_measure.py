@@ -8,7 +8,13 @@ import torch
 
 from wsss_lib.experiments import pipeline
 from wsss_lib.experiments.class_maps import ClassMaps
-from wsss_lib.experiments.counting import distinct_seed_rules, label_confusion, prediction_confusion
+from wsss_lib.experiments.counting import (
+    MAPS,
+    counted_reference,
+    distinct_seed_rules,
+    label_confusion,
+    prediction_confusion,
+)
 from wsss_lib.experiments.measure import (
     MEAN_OF_MANY,
     all_scores,
@@ -179,6 +185,20 @@ def test_labels_are_for_measuring_only(open_tiny, finished, tmp_path, monkeypatc
             np.testing.assert_array_equal(ours, expected)
     assert Segmentation(stages=stages).losses() == Segmentation(stages=finished.main).losses()
     assert len(role_scores(stages)) > 0
+
+
+def test_corrected_labels_are_counted_anew(open_tiny, tmp_path, monkeypatch):
+    """The fingerprint of pictures need not know the labels that they are measured with alone."""
+    read = pipeline.read_scenes
+
+    def key(measured_with):
+        corrected = lambda *given: replace(read(*given), measured_with=measured_with)  # noqa: E731
+        monkeypatch.setattr(pipeline, "read_scenes", corrected)
+        stages = open_tiny(tmp_path).main
+        with stages.experiment.store.asking():
+            return counted_reference(stages, MAPS, "val", 0).key
+
+    assert key("first") == key("first") != key("corrected")
 
 
 def test_agreement_with_tags_needs_no_label_and_follows_the_maps(finished, monkeypatch):

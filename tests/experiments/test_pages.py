@@ -165,8 +165,10 @@ def test_gains_of_the_centre_loss_are_within_a_seed(finished: Experiment):
     ]
     other = {"stage": "seeds", "metric": "miou_class", "variant": "default", "seed": 0, "value": 1.0}
     gains = pages.center_loss_gains(finished, pd.DataFrame([*rows, other]))
-    assert gains.to_dict("list") == {"stage": ["round 1", "round 2"], "random seed 0": [0.5, -0.25]}
-    assert (finished.places.tables / "center_loss_gains.md").read_text().endswith("| round 2 | -0.25 |\n")
+    assert gains.to_dict("list") == {"stage": ["round 1", "round 2"], "random seed 0": ["+0.50", "\N{MINUS SIGN}0.25"]}
+    table = finished.places.tables / "center_loss_gains"
+    assert table.with_suffix(".md").read_text(encoding="utf-8").endswith("| round 2 | \N{MINUS SIGN}0.25 |\n")
+    assert table.with_suffix(".csv").read_text().endswith("round 2,-0.2500\n")
     alone = pages.center_loss_gains(finished, pd.DataFrame(rows[:2]))
     assert list(alone.columns) == ["stage"]
 

@@ -325,6 +325,21 @@ def test_costly_variants_are_not_repeated(open_tiny, finished, tmp_path):
     assert stages.variant_seeds("paper_rules") == (0,)
 
 
+def test_what_a_network_starts_from_is_in_its_key(finished, open_tiny, tmp_path, monkeypatch):
+    """Another file of weights under the old name, and for what starts from the classifier another classifier."""
+
+    def key(stages):
+        with stages.experiment.store.asking():
+            return Segmentation(stages=stages, system=segmentation.FULL_SUPERVISION).artefact().key
+
+    before, role = key(finished.main), finished.main.role
+    monkeypatch.setattr(pipeline.Stages, "weights_fingerprint", lambda *_: "another file")
+    assert key(finished.main) != before
+    monkeypatch.undo()
+    longer = replace(role.classifier, training=replace(role.classifier.training, steps=99))
+    assert key(open_tiny(tmp_path, role=replace(role, classifier=longer)).main) != before
+
+
 def test_weights_files_of_one_name_are_told_apart(tiny, tmp_path):
     """Another file in another folder must not find the results of the first."""
     fingerprints = []

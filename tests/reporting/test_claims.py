@@ -78,6 +78,17 @@ def test_to_beat_what_has_collapsed_decides_nothing(
         assert found["outcome"] == outcome
 
 
+def test_a_collapsed_network_of_ours_beats_nothing(
+    full_scores: pd.DataFrame, rows: Rows, spaces: dict[str, LabelSpace]
+) -> None:
+    network = {"stage": "segmentation", "split": "val", "network": "deeplab_largefov"}
+    shares = rows([50.0, 99.5, 99.5], metric="predicted_share", target="road", **network)
+    for seeds, told in (([0], ""), ([1], "; the first's seed 1 collapsed to road")):
+        scores = pd.concat([full_scores, shares, rows([5.0], seeds=seeds, system="psa", **network)])
+        found = outcome_of(verdict(scores, spaces), f"Table 1: Ours beats PSA on Cityscapes val (class mIoU){told}")
+        assert found["outcome"] == (UNDECIDED if told else HOLDS)
+
+
 def test_one_class_needs_more_than_the_mean_of_classes(
     full_scores: pd.DataFrame, rows: Rows, spaces: dict[str, LabelSpace]
 ) -> None:

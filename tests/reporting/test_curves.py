@@ -37,6 +37,13 @@ def test_rounds_figure(full_scores: pd.DataFrame) -> None:
     assert rendered(figure, "svg") == rendered(rounds_curve(full_scores), "svg")
 
 
+def test_whiskers_are_one_standard_deviation(full_scores: pd.DataFrame) -> None:
+    """From 20 to 22 around 21, and so on; of the variant without centre loss two less from round 1 on."""
+    lines = rounds_curve(full_scores).axes[0].collections
+    spans = [[(low[1], high[1]) for low, high in line.get_segments()] for line in lines]
+    assert spans == [[(20, 22), (30, 32), (40, 42), (50, 52)], [(28, 30), (38, 40), (48, 50)]]
+
+
 def test_axes_are_cut_to_our_curves(full_scores: pd.DataFrame) -> None:
     """Ours go from 20 to 52 with whiskers, the paper's from 3.9 to 19.6: it would leave ours half of the axis."""
     ours, paper = rounds_curve(full_scores).axes[:2]

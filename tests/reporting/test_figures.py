@@ -7,8 +7,15 @@ import pytest
 from matplotlib.axes import Axes
 
 from wsss_lib.reporting.canvas import PaperFigure, rendered
-from wsss_lib.reporting.figures import simple_cams, teaser, views_of_tags
-from wsss_lib.reporting.overlays import class_heat_overlay, heat_overlay, heat_scale, seed_overlay
+from wsss_lib.reporting.figures import simple_cams, superpixels_and_seeds, teaser, views_of_tags
+from wsss_lib.reporting.overlays import (
+    class_heat_overlay,
+    heat_overlay,
+    heat_scale,
+    region_borders,
+    seed_overlay,
+    thumbnail,
+)
 from wsss_lib.vocabulary import DataError, LabelSpace
 
 
@@ -68,11 +75,11 @@ def test_simple_pictures_beside_their_maps(street: SimpleNamespace) -> None:
     heats = [street.cam[0], street.cam[2]]
     figure = simple_cams([street.image] * 2, heats, ["road", "traffic_light"])
     assert titles(figure) == ["road", "traffic light"]
-    pair = shown_in(figure.axes[0])
-    assert pair.shape == (160, 320, 3)
-    middle = 160 // 2, 160 // 2
-    np.testing.assert_array_equal(pair[middle], street.image[12, 16])
-    np.testing.assert_array_equal(pair[80, 240], heat_overlay(street.image, heats[0])[12, 16])
+    for axes, heat in zip(figure.axes, heats, strict=False):
+        pair = shown_in(axes)
+        assert pair.shape == (160, 320, 3)
+        np.testing.assert_array_equal(pair[80, 80], street.image[12, 16])
+        np.testing.assert_array_equal(pair[:, 160:], thumbnail(heat_overlay(street.image, heat), 160, 160))
     assert len([axes for axes in figure.axes if axes.get_images()]) == 2 + 1  # and the scale of heat
     assert figure.data["classes"] == ["road", "traffic_light"]
 
@@ -81,15 +88,25 @@ def test_heat_maps_of_tags_only(street: SimpleNamespace, street_space: LabelSpac
     views = {"whole": np.ones_like(street.cam), "patches": street.cam, "dense": np.zeros_like(street.cam)}
     figure = views_of_tags(street.image, views, street.tags, (2, 4), street_space)
     assert titles(figure) == ["Picture", "road", "traffic light", "sky"]
-    road = shown_in(figure.axes[1])
-    for row, heat in enumerate(views.values()):  # 24 rows of the picture each, 2 of white between
-        np.testing.assert_array_equal(road[26 * row : 26 * row + 24], heat_overlay(street.image, heat[0]))
+    for index in range(3):
+        column = shown_in(figure.axes[1 + index])
+        for row, heat in enumerate(views.values()):  # 24 rows of the picture each, 2 of white between
+            np.testing.assert_array_equal(column[26 * row : 26 * row + 24], heat_overlay(street.image, heat[index]))
     first = figure.axes[0]
     assert [text.get_text() for text in first.texts] == ["whole", "patches", "dense"]
     np.testing.assert_array_equal(shown_in(first)[52:], street.image)  # only the patches have borders drawn in
     assert not np.array_equal(shown_in(first)[26:50], street.image)
     assert any(text.get_text() == "not tagged, removed: lane" for text in figure.texts)
     assert figure.data["patches"].shape == (3, 24, 32)
+
+
+def test_superpixels_heat_and_seeds_beside_each_other(street: SimpleNamespace, street_space: LabelSpace) -> None:
+    figure = superpixels_and_seeds(street.image, street.regions, street.cam, street.seeds, street_space)
+    assert titles(figure) == ["Superpixels", "Heat: the hottest tag", "Seeds: the first labels"]
+    regions, heat, seeds = (shown_in(axes) for axes in figure.axes)
+    np.testing.assert_array_equal(regions, region_borders(street.image, street.regions))
+    np.testing.assert_array_equal(heat, class_heat_overlay(street.image, street.cam, street_space))
+    np.testing.assert_array_equal(seeds, seed_overlay(street.image, street.seeds, street_space))
 
 
 def test_heat_has_a_scale_from_0_to_1_below_the_pictures(street: SimpleNamespace, street_space: LabelSpace) -> None:

@@ -22,7 +22,7 @@ from wsss_lib.reporting.rendering import (
     [
         (24.18, "24.2", "+24.2"),
         (-0.26, "-0.3", "\N{MINUS SIGN}0.3"),
-        (-0.04, "-0.0", "0.0"),
+        (-0.04, "0.0", "0.0"),
         (0.0, "0.0", "0.0"),
         (math.nan, "\N{EN DASH}", "\N{EN DASH}"),
     ],
@@ -30,6 +30,10 @@ from wsss_lib.reporting.rendering import (
 def test_numbers(value: float, plain: str, difference: str) -> None:
     assert one_decimal(value) == plain
     assert signed(value) == difference
+
+
+def test_signs_with_more_decimals() -> None:
+    assert [signed(value, 2) for value in (0.5, -0.356, -0.004)] == ["+0.50", "\N{MINUS SIGN}0.36", "0.00"]
 
 
 def test_spread_only_where_there_is_one() -> None:

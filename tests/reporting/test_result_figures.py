@@ -34,7 +34,7 @@ def test_subtitles_tell_figures_of_one_title_apart(
 def test_seeds_and_rounds(street: SimpleNamespace, street_space: LabelSpace) -> None:
     pair = [street.truth, street.seeds]
     figure = seeds_and_rounds(
-        [street.image] * 2, [street.seeds] * 2, [pair, pair[::-1]], [street.truth] * 2, street_space
+        [street.image] * 2, [street.seeds] * 2, [pair, pair[::-1]], [street.truth, street.seeds], street_space
     )
     assert titles(figure) == ["Picture", "Seeds", "Round 1", "Round 2", "Ground truth"]
     shown = [axes.get_images()[0].get_array() for axes in figure.axes]
@@ -43,6 +43,7 @@ def test_seeds_and_rounds(street: SimpleNamespace, street_space: LabelSpace) -> 
     np.testing.assert_array_equal(shown[1], overlay)
     np.testing.assert_array_equal(shown[5 + 2], overlay)  # second picture, round 1
     np.testing.assert_array_equal(shown[4], colorize(street.truth, street_space))
+    np.testing.assert_array_equal(shown[5 + 4], colorize(street.seeds, street_space))
     assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "unknown"
     np.testing.assert_array_equal(figure.data["rounds"][1][0], street.seeds)
 

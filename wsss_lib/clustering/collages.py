@@ -114,10 +114,11 @@ def collage(
             "no class has both a simple picture to paste and a place among the seeds; add simple pictures of the tags,"
             " or leave collages out"
         )
-    picture, labels = image.astype(np.float32), np.full(image.shape[:2], IGNORE, np.uint8)
+    height, width, _ = image.shape
+    picture, labels = image.astype(np.float32), np.full((height, width), IGNORE, np.uint8)
     for label in rng.choice(classes, config.pieces).tolist():
         cutting = cuttings[label][int(rng.integers(len(cuttings[label])))]
-        spot = spots[label][int(rng.integers(len(spots[label])))].within((len(labels), labels.shape[1]))
+        spot = spots[label][int(rng.integers(len(spots[label])))].within((height, width))
         piece = (
             _ground(cutting, spot, labels.shape, rng)
             if cutting.mask is None

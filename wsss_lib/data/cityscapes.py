@@ -139,8 +139,10 @@ def read_cityscapes_labels(path: Path) -> LabelMap:
 
 def next_frames(
     root: Path, split: str, frames: Sequence[str], size: Size | None = None
-) -> Callable[[int], Image] | None:
-    """The frame after every labelled one, from the sequences; ``None`` without ``leftImg8bit_sequence/<split>``.
+) -> tuple[Callable[[int], Image], str] | None:
+    """The frame after every labelled one, from the sequences, and a fingerprint of all of them.
+
+    ``None`` without ``leftImg8bit_sequence/<split>``.
 
     Raises ``DataError`` if the sequences are there but not whole.
     """
@@ -155,7 +157,7 @@ def next_frames(
             f"({few(missing)}); unpack leftImg8bit_sequence_trainvaltest.zip again, or remove the folder to go on "
             "without sequences"
         )
-    return image_reader(files, size)
+    return image_reader(files, size), fingerprint_of_files(files, size)
 
 
 def _following(frame: str) -> str:

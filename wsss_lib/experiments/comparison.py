@@ -13,9 +13,10 @@ from wsss_lib.experiments.profiles import TRUTH
 from wsss_lib.experiments.segmentation import FULL_SUPERVISION, OURS, Segmentation
 from wsss_lib.reporting.cells import OURS as OURS_PRINTED
 from wsss_lib.reporting.cells import printed_names
-from wsss_lib.reporting.measurements import NAMING_COLUMNS, PAPER_NETWORK
+from wsss_lib.reporting.measurements import NAMING_COLUMNS
 from wsss_lib.reporting.rendering import joined_spreads
 from wsss_lib.reporting.tables import write_numbers
+from wsss_lib.vocabulary import PAPER_NETWORK
 
 LABELS, ON_TRAIN, ON_VAL = "labels, train", "network, train", "network, val"
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import psutil
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from wsss_lib.experiments.files import free_space
+from wsss_lib.experiments.memory import memory
 from wsss_lib.experiments.places import REPOSITORY, Places
 
 _LEAST_MEMORY_GB = 4.0  # the toy profile's promise
@@ -78,10 +78,10 @@ def _imports() -> Iterator[Finding]:
 def _machine() -> Iterator[Finding]:
     from wsss_lib.experiments.kernel import physical_cores
 
-    memory = psutil.virtual_memory().total / 1e9
+    total = memory()[0] / 1e9
     yield Finding(name="processor cores", found=f"{physical_cores()} physical, {os.cpu_count()} logical")
     yield Finding(
-        name="memory", found=f"{memory:.1f} GB", needed=f"{_LEAST_MEMORY_GB:.0f} GB", fine=memory >= _LEAST_MEMORY_GB
+        name="memory", found=f"{total:.1f} GB", needed=f"{_LEAST_MEMORY_GB:.0f} GB", fine=total >= _LEAST_MEMORY_GB
     )
     yield Finding(name="bfloat16 on the processor", found=_bfloat16())
     yield Finding(name="GPU", found=_gpu())
@@ -99,9 +99,9 @@ def _gpu() -> str:
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return "none; the processor is used"
-    memory = torch.cuda.get_device_properties(0).total_memory / 1e9
+    total = torch.cuda.get_device_properties(0).total_memory / 1e9
     bfloat16 = "with" if torch.cuda.is_bf16_supported() else "without"
-    return f"{torch.cuda.get_device_name(0)}, {memory:.0f} GB, {bfloat16} bfloat16"
+    return f"{torch.cuda.get_device_name(0)}, {total:.0f} GB, {bfloat16} bfloat16"
 
 
 def _disk(build: Path) -> Finding:

@@ -24,7 +24,6 @@ from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.provenance import peak_memory_mb
 from wsss_lib.experiments.segmentation import (
     OURS,
-    PAPER_NETWORK,
     Segmentation,
     beyond_runs,
     full_supervision_runs,
@@ -39,6 +38,7 @@ from wsss_lib.segmentation.networks import build_network
 from wsss_lib.segmentation.predict import Segmenter
 from wsss_lib.segmentation.training import SegmentationConfig, train_segmentation
 from wsss_lib.training.compute import Compute
+from wsss_lib.vocabulary import PAPER_NETWORK
 
 TRAININGS = {
     "ccnn": 1.0, "sec": 1.0, "psa": 1.2, "bbf": 2.0, "dsrg": 2.0, "stc": 2.0, "spn": 1.5, "ae_psl": 1.5, "lcem": 1.5,

@@ -25,6 +25,7 @@ from wsss_lib.experiments.profiles.own import Network, own_profile
 from wsss_lib.experiments.profiles.plus import Method
 from wsss_lib.experiments.progress import Say, say
 from wsss_lib.experiments.segmentation import Segmentation
+from wsss_lib.reporting.rendering import one_decimal
 from wsss_lib.reporting.report import Example, report_page
 from wsss_lib.vocabulary import DataError, LabelMap
 
@@ -178,7 +179,7 @@ def _facts(stages: Stages, run: Segmentation, method: Method) -> list[str]:
     ]
     if (matrix := prediction_confusion(run, "train")) is not None:
         mean = scores(matrix, stages.label_space).miou_class
-        facts.append(f"mean IoU of its predictions on the labelled pictures: {mean:.1f} %")
+        facts.append(f"mean IoU of its predictions on the labelled pictures: {one_decimal(mean)} %")
     return facts
 
 

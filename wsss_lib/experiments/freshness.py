@@ -140,7 +140,7 @@ def _earlier(notebook: Path, places: Places) -> Iterable[str]:
 
 def _trained(places: Places) -> Iterable[str]:
     store, stages = Store(places.store), ("clustering", "segmentation", "full_supervision", "system")
-    return sorted(f"{each.stage}/{each.key}" for stage in stages for each in store.contents(stage))
+    return sorted(each.name for stage in stages for each in store.contents(stage))
 
 
 @cache

@@ -1,7 +1,7 @@
 """The pictures that a role works on: from a profile's source to the readers and generators of the data floor."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsss_lib.data.camvid import camvid
@@ -103,20 +103,32 @@ def read_scenes(source: Source, split: str, data: Path | None) -> SceneSet:
             raise SettingsError("a source of one's own pictures needs their folders")
 
 
-def read_flow(source: Source, scenes: SceneSet, data: Path | None) -> Callable[[int], Flow] | None:
+@dataclass(frozen=True)
+class FrameFlow:
+    """Optical flow from every picture of a split to the frame after it; ``fingerprint`` says which frames these are."""
+
+    of: Callable[[int], Flow]
+    fingerprint: str
+
+    def __call__(self, index: int) -> Flow:
+        return self.of(index)
+
+
+def read_flow(source: Source, scenes: SceneSet, data: Path | None) -> FrameFlow | None:
     """Optical flow from every picture of a split to the frame after it; ``None`` where the data have no sequences.
 
     The toy's streets have a next frame, and Cityscapes where its sequences are unpacked; the flow is estimated from the
     two pictures.
     """
-    following = None
-    if source.reader == "toy_streets":
-        following = next_street_frame(scenes.label_space, scenes.split, size=source.size)
+    found = None
+    if source.reader == "toy_streets":  # their code and the recipe of the pictures say all
+        found = next_street_frame(scenes.label_space, scenes.split, size=source.size), "drawn"
     elif source.reader == "cityscapes":
-        following = next_frames(own_folder(source, data), scenes.split, scenes.names, source.size)
-    if following is None:
+        found = next_frames(own_folder(source, data), scenes.split, scenes.names, source.size)
+    if found is None:
         return None
-    return kept(lambda i: flow_between(scenes.image(i), following(i)))
+    following, fingerprint = found
+    return FrameFlow(kept(lambda i: flow_between(scenes.image(i), following(i))), fingerprint)
 
 
 def read_simple(source: Source, data: Path | None) -> SimpleSet:

@@ -28,13 +28,14 @@ from wsss_lib.experiments.measure import (
 from wsss_lib.experiments.names import check_name
 from wsss_lib.experiments.notebooks import expected_minutes, find_notebook
 from wsss_lib.experiments.pipeline import Stages
-from wsss_lib.experiments.segmentation import OURS, PAPER_NETWORK, Segmentation, check_systems
+from wsss_lib.experiments.segmentation import OURS, Segmentation, check_systems
 from wsss_lib.experiments.submission import archive_of, write_submission
 from wsss_lib.reporting.cells import printed_names
 from wsss_lib.reporting.claims import verdict, verdict_markdown, verdict_text
 from wsss_lib.reporting.measurements import SCORE_COLUMNS, casting
-from wsss_lib.reporting.rendering import NO_NUMBER, TERMINAL_WIDTH, markdown_table, with_spread
+from wsss_lib.reporting.rendering import NO_NUMBER, TERMINAL_WIDTH, one_decimal, signed, with_spread
 from wsss_lib.reporting.tables import Table, make_table, write_numbers, write_table
+from wsss_lib.vocabulary import PAPER_NETWORK
 
 PARTS: dict[str, Callable[[Stages], pd.DataFrame]] = {
     "seeds": seed_scores,
@@ -123,7 +124,7 @@ def accuracy(experiment: Experiment, roles: Sequence[Stages]) -> pd.DataFrame:
     values = [with_spread(mean, std) for mean, std in numbers[["accuracy", "std"]].to_numpy()]
     shown = numbers.drop(columns=["accuracy", "std"]).assign(**{"accuracy, %": values})
     others = "" if experiment.main in roles else "_" + "_".join(stages.role.dataset for stages in roles)
-    write_numbers(experiment.places.tables, f"classifier_accuracy{others}", numbers, shown, words=None)
+    write_numbers(experiment.places.tables, f"classifier_accuracy{others}", numbers, shown, words=2)
     return shown
 
 
@@ -155,8 +156,10 @@ def center_loss_gains(experiment: Experiment, scores: pd.DataFrame) -> pd.DataFr
     )
     gains = (with_loss - without).dropna(axis="columns").rename(columns=lambda seed: f"random seed {seed}")
     gains = gains.rename_axis(columns=None).rename(index=lambda stage: stage.replace("_", " ")).reset_index()
-    write_numbers(experiment.places.tables, "center_loss_gains", gains, gains.round(2).astype(str))
-    return gains.round(2)
+    seeds = [name for name in gains.columns if name != "stage"]
+    shown = gains.assign(**{name: [signed(gain, 2) for gain in gains[name]] for name in seeds})
+    write_numbers(experiment.places.tables, "center_loss_gains", gains, shown)
+    return shown
 
 
 def agreement_with_tags(stages: Stages) -> pd.DataFrame:
@@ -167,13 +170,13 @@ def agreement_with_tags(stages: Stages) -> pd.DataFrame:
     """
     found = tag_agreement(stages).set_index("class maps").T.rename_axis("class")
     lack = pd.Series((~stages.tags).sum(axis=0), index=list(stages.label_space.classes), dtype="Int64")
-    numbers = found.round(1).rename(columns=lambda name: f"{name}, %")
-    numbers.insert(0, "pictures without it", lack.reindex(numbers.index))
-    shown = numbers.astype(object).where(numbers.notna(), NO_NUMBER).astype(str).reset_index()
-    folder = stages.experiment.places.tables
-    write_whole(folder / "tag_agreement.csv", numbers.reset_index().to_csv(index=False, lineterminator="\n").encode())
-    write_whole(folder / "tag_agreement.md", (markdown_table(shown) + "\n").encode())
-    return shown
+    numbers = found.rename(columns=lambda name: f"{name}, %")
+    shown = numbers.map(one_decimal)
+    lack = lack.reindex(numbers.index)
+    numbers.insert(0, "pictures without it", lack)
+    shown.insert(0, "pictures without it", lack.astype(object).where(lack.notna(), NO_NUMBER).astype(str))
+    write_numbers(stages.experiment.places.tables, "tag_agreement", numbers.reset_index(), shown.reset_index())
+    return shown.reset_index()
 
 
 def write_predictions(roles: Sequence[Stages], seed: int = 0) -> pd.DataFrame:

@@ -33,12 +33,11 @@ from wsss_lib.clustering.rounds import Certainty, Labels, cluster
 from wsss_lib.clustering.seeds import choose_seeds
 from wsss_lib.data.pictures import fingerprint_of_files
 from wsss_lib.data.simple_images import half_of
-from wsss_lib.data.toy.sequences import Flow
 from wsss_lib.experiments.class_maps import ClassMaps
 from wsss_lib.experiments.code import code_of
 from wsss_lib.experiments.collages import Collages
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
-from wsss_lib.experiments.inputs import read_flow, read_scenes, read_simple, weights_source
+from wsss_lib.experiments.inputs import FrameFlow, read_flow, read_scenes, read_simple, weights_source
 from wsss_lib.experiments.memory import kept
 from wsss_lib.experiments.per_picture import PictureArrays, load_array, make_each
 from wsss_lib.experiments.profiles import Role, Variant
@@ -93,7 +92,7 @@ class Stages:
         return replace(scenes, image=kept(scenes.image), label_map=label_map)
 
     @cached_property
-    def flow(self) -> Callable[[int], Flow] | None:
+    def flow(self) -> FrameFlow | None:
         """Optical flow from every training picture to the frame after it; ``None`` where the data have no sequences."""
         return read_flow(self.role.source, self.scenes("train"), self.experiment.places.data)
 

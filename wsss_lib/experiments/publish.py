@@ -140,19 +140,13 @@ def _statuses(places: Places) -> dict[str, Status]:
 
 def _used(places: Places, statuses: Mapping[str, Status]) -> list[Artefact]:
     """The artefacts that the notebooks used, the oldest first: others in the store are of other runs and profiles."""
-    names = {name for status in statuses.values() for name in status.artefacts}
-    used = [artefact for artefact in Store(places.store).contents() if _name(artefact) in names]
-    if not used:
+    store, names = Store(places.store), {name for status in statuses.values() for name in status.artefacts}
+    if gone := store.missing(sorted(names)):
         raise DataError(
-            f"profile {places.profile} has no artefacts of its notebooks in {places.store}; run it again before"
-            " publishing"
+            f"{places.store} no longer holds what the notebooks of profile {places.profile} used ({few(gone)}); run it"
+            " again before publishing"
         )
-    return used
-
-
-def _name(artefact: Artefact) -> str:
-    """As a notebook's status lists it."""
-    return f"{artefact.stage}/{artefact.key}"
+    return [artefact for artefact in store.contents() if artefact.name in names]
 
 
 def _refuse_unclean(statuses: Mapping[str, Status], used: Sequence[Artefact]) -> None:
@@ -160,7 +154,7 @@ def _refuse_unclean(statuses: Mapping[str, Status], used: Sequence[Artefact]) ->
 
     A stage's key knows the code and not the commit: committing and running again would find it as it is.
     """
-    if stages := [f"{artefact.stage}/{artefact.key}" for artefact in used if artefact.record["dirty"]]:
+    if stages := [artefact.name for artefact in used if artefact.record["dirty"]]:
         raise DataError(
             f"some stages were made with uncommitted changes ({few(stages)}); commit, delete their folders in the"
             " store, run again, then publish"
@@ -192,7 +186,7 @@ def _costs(statuses: Mapping[str, Status], used: Sequence[Artefact]) -> dict[str
     them. So the sum over notebooks is time on the clock.
     """
     costs, seen, counted = {}, set(), []
-    made = {_name(artefact): artefact.record for artefact in used}
+    made = {artefact.name: artefact.record for artefact in used}
     for name, status in statuses.items():
         new = [made[each] for each in status.artefacts if each in made and each not in seen]
         seen.update(status.artefacts)

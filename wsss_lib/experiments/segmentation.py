@@ -24,14 +24,11 @@ from wsss_lib.segmentation.networks import SegmentationNetwork, build_network
 from wsss_lib.segmentation.predict import Segmenter, load_segmenter, save_segmenter
 from wsss_lib.segmentation.training import SegmentationConfig, train_segmentation
 from wsss_lib.training.loop import start_values
-from wsss_lib.vocabulary import DataError, LabelMap
+from wsss_lib.vocabulary import PAPER_NETWORK, DataError, LabelMap
 
 OURS = "ours"
 FULL_SUPERVISION = "full supervision"
 """Our network trained on the true label maps: what tags cost is seen beside it. A reference row, never a method."""
-
-PAPER_NETWORK = "deeplab_largefov"
-"""The paper's name of its default network, and of the one that carries its head on another backbone here."""
 
 
 def chosen_systems(stages: Stages, wanted: str) -> list[str]:
@@ -182,7 +179,7 @@ class Segmentation:
         stages, settings, config = self.stages, self.config, self.stages.role.systems[self.system]
         inputs = {"cues": stages.seeds_artefact("default", self.seed), **self._start()}
         inputs["classifier"] = stages.classifier_artefact(self.seed)
-        inputs["flow"] = "none" if stages.flow is None else "to the next frame"
+        inputs["flow"] = "none" if stages.flow is None else stages.flow.fingerprint
 
         def make(folder: Path) -> None:
             run = Run(

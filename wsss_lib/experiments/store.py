@@ -46,6 +46,11 @@ class Artefact:
     folder: Path
 
     @property
+    def name(self) -> str:
+        """``stage/key``, as lists of what was used name it."""
+        return f"{self.stage}/{self.key}"
+
+    @property
     def record(self) -> dict[str, Any]:
         """Parameters, inputs, cost and provenance, as written when the artefact was made."""
         return load_json(self.folder / RECORD)
@@ -228,7 +233,7 @@ class Store:
         self.used.append(artefact)
         if log := os.environ.get("WSSS_USED_LOG"):
             with Path(log).open("a") as file:
-                file.write(f"{artefact.stage}/{artefact.key}\n")
+                file.write(f"{artefact.name}\n")
 
 
 def _partial(artefact: Artefact) -> Path:

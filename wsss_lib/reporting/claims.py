@@ -12,7 +12,8 @@ share, which cancels what both have in common (initial weights, order of the dat
   alone one in twenty is ahead by 1.64 sqrt(2) 2 points: ``NETWORK_MARGIN``. Single classes move more than their mean:
   on CamVid nine of ten differences between two seeds are below 1.7 (labels) and 6.6 (networks): ``LABEL_CLASS_MARGIN``,
   ``NETWORK_CLASS_MARGIN``.
-- A system that collapsed to one class is beaten by anything: to be ahead of it is "undecided", and the claim names it.
+- A network that collapsed to one class has learnt nothing, and says nothing of its method: a comparison in which one
+  did never "holds", and the claim names it.
 - Only one side has a seed (the other is without chance, or is the paper): it counts for every seed.
 - Nothing to compare: "not run"; scored elsewhere or absent from the data: "not measured".
 
@@ -247,9 +248,10 @@ def _try_claim(scores: pd.DataFrame, claim: Claim) -> Row:
     gains = _paired(better.by_seed, worse.by_seed)
     outcome = _unless_missing(decide(gains, margin=_margin(claim.better)), better, worse)
     gain, statement = float(gains.mean()), f"Table {claim.table}: {claim.statement}"
-    if fallen := collapse(scores, claim.worse):
-        statement = f"{statement}; the other's {fallen}"
-        outcome = UNDECIDED if outcome == HOLDS else outcome
+    for side, key in (("the first", claim.better), ("the other", claim.worse)):
+        if fallen := collapse(scores, key, gains.index):
+            statement = f"{statement}; {side}'s {fallen}"
+            outcome = UNDECIDED if outcome == HOLDS else outcome
     return CLAIM, statement, gain, claim.paper, gain - claim.paper, len(gains), outcome
 
 
@@ -283,11 +285,11 @@ def _paired(better: pd.Series, worse: pd.Series) -> pd.Series:
 
 
 def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    shows = [signed if kind == CLAIM else one_decimal for kind in frame["kind"]]
     return pd.DataFrame(
         {
             "claim": frame["claim"],
-            "ours": frame["ours"].map(one_decimal),
-            "paper": frame["paper"].map(one_decimal),
+            **{name: [show(each) for show, each in zip(shows, frame[name], strict=True)] for name in ("ours", "paper")},
             "difference": frame["difference"].map(signed),
             "seeds": [str(count or NO_NUMBER) for count in frame["seeds"]],
             "outcome": frame["outcome"],

@@ -19,7 +19,8 @@ from wsss_lib.reporting.cells import (
     printed_names,
     system_name,
 )
-from wsss_lib.reporting.measurements import PAPER_NETWORK, ScoreKey, of_run
+from wsss_lib.reporting.measurements import ScoreKey, of_run
+from wsss_lib.vocabulary import PAPER_NETWORK
 
 LITERAL_RULES = "paper_rules"
 """The variant that follows the paper's rules to the letter."""

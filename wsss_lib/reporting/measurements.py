@@ -7,8 +7,8 @@ dataset     role: the paper's data set that this one plays, a key of ``ROLES``
 played_by   what plays the role, for example ``"toy streets, 19 classes"``
 split       ``"train"``, ``"val"`` or ``"test"``
 system      ``"ours"``, a baseline (``"psa"``), or a reference row (``"constant: road"``)
-stage       ``"seeds_whole"``, ``"seeds_patch"``, ``"seeds"`` (those that clustering starts from), ``"round_1"`` ..
-            ``"round_3"``, ``"labels"``, ``"segmentation"``, ``"ablation"``, ``"reference"``
+stage       ``"seeds_whole"``, ``"seeds_patch"``, ``"seeds_dense"``, ``"seeds"`` (those that clustering starts from),
+            ``"round_1"`` .. ``"round_3"``, ``"labels"``, ``"segmentation"``, ``"ablation"``, ``"reference"``
 variant     ``"default"`` (with centre loss), ``"no_center_loss"``, another named variant, ``""`` if not applicable
 network     segmentation network (``"deeplab_largefov"``), or ``""``
 seed        int, -1 where nothing is random
@@ -18,20 +18,18 @@ value       float, 0..100, ``nan`` where the class is absent
 ==========  ===============================================================================================
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from wsss_lib.evaluation.scores import CONSTANT_ABOVE
-from wsss_lib.vocabulary import DataError, LabelSpace, SettingsError
+from wsss_lib.vocabulary import PAPER_NETWORK, DataError, LabelSpace, SettingsError
 
 ROLES = {"cityscapes": "Cityscapes", "camvid": "CamVid", "voc": "PASCAL VOC 2012"}
 NAMING_COLUMNS = ("dataset", "split", "system", "stage", "variant", "network", "metric", "target")
 SCORE_COLUMNS = ("dataset", "played_by", *NAMING_COLUMNS[1:6], "seed", "metric", "target", "value")
-PAPER_NETWORK = "deeplab_largefov"
-"""The paper's default segmentation network (section 3.3): the one a table means where it names none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,16 +121,18 @@ def measure(scores: pd.DataFrame, key: ScoreKey) -> Measurement:
     return Measurement(by_seed=values, status=HELD_BACK if held_back else NOT_MEASURED)
 
 
-def collapse(scores: pd.DataFrame, key: ScoreKey) -> str:
+def collapse(scores: pd.DataFrame, key: ScoreKey, seeds: Collection[int] | None = None) -> str:
     """``"seed 0 collapsed to road"`` for a segmentation network that gave nearly all pixels of the split to one class.
 
     Such a network scores what a constant predictor scores, however it was trained (specification 10,
-    ``evaluation.scores``). Every seed that collapsed is named; ``""`` if none did. The network of a reference row (full
-    supervision) counts, a predictor that is constant by design does not.
+    ``evaluation.scores``). Every seed that collapsed is named, or those among ``seeds``; ``""`` if none did. The
+    network of a reference row (full supervision) counts, a predictor that is constant by design does not.
     """
     shares = _where(of_run(scores, key), split=key.split, metric="predicted_share")
     networks = (shares["stage"] == "segmentation") | ((shares["stage"] == "reference") & (shares["network"] != ""))
     constant = shares.loc[networks & (shares["value"] > CONSTANT_ABOVE)].sort_values("seed")
+    if seeds is not None:
+        constant = constant.loc[constant["seed"].isin(list(seeds))]
     return ", ".join(f"seed {row['seed']} collapsed to {row['target']}" for row in constant.to_dict("records"))
 
 

@@ -33,12 +33,12 @@ _LATEX = {
 
 def one_decimal(value: float) -> str:
     """``24.18`` as ``"24.2"``; a dash for ``nan``."""
-    return NO_NUMBER if math.isnan(value) else f"{value:.1f}"
+    return NO_NUMBER if math.isnan(value) else f"{value:z.1f}"
 
 
-def signed(value: float) -> str:
+def signed(value: float, decimals: int = 1) -> str:
     """``0.42`` as ``"+0.4"``, ``-1`` with a true minus sign; ``"0.0"`` for what rounds to it; a dash for ``nan``."""
-    text = "0.0" if round(value, 1) == 0 else f"{value:+.1f}"
+    text = f"{value:+.{decimals}f}" if round(value, decimals) else f"{0:.{decimals}f}"
     return NO_NUMBER if math.isnan(value) else text.replace("-", MINUS)
 
 

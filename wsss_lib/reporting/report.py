@@ -11,6 +11,7 @@ from PIL import Image as Pillow
 
 from wsss_lib.reporting.overlays import ClassHeat, class_heat_overlay, seed_overlay
 from wsss_lib.reporting.palette import colorize
+from wsss_lib.reporting.rendering import NO_NUMBER
 from wsss_lib.vocabulary import Image, LabelMap, LabelSpace
 
 WIDTH = 320
@@ -60,7 +61,7 @@ def report_page(
     label_space: LabelSpace,
     examples: Sequence[Example],
 ) -> str:
-    """The page. ``classes`` has a column ``class`` and any others; names of files and classes are escaped."""
+    """The page. ``classes`` has a column ``class`` and any others, ``nan`` for no number; all text is escaped."""
     parts = [f"<h1>{html.escape(title)}</h1>", _list(facts)]
     parts += [f'<p class="warning">{html.escape(each)}</p>' for each in warnings]
     parts += ["<h2>Classes</h2>", _class_table(classes, label_space), "<h2>Training pictures</h2>"]
@@ -78,7 +79,9 @@ def _class_table(classes: pd.DataFrame, label_space: LabelSpace) -> str:
     rows = []
     for record in classes.to_dict("records"):
         color = "rgb({}, {}, {})".format(*label_space.colors[label_space.index(str(record["class"]))])
-        name, *others = (html.escape(str(record[column])) for column in classes.columns)
+        name, *others = (
+            NO_NUMBER if pd.isna(record[column]) else html.escape(str(record[column])) for column in classes.columns
+        )
         cells = "".join(f"<td>{value}</td>" for value in others)
         rows.append(f'<tr><td><span class="swatch" style="background: {color}"></span>{name}</td>{cells}</tr>')
     headings = "".join(f"<th>{html.escape(str(column))}</th>" for column in classes.columns)

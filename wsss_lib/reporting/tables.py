@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from wsss_lib.data.disk import write_whole
+from wsss_lib.evaluation.scores import CONSTANT_ABOVE
 from wsss_lib.reporting.cells import COMPARISONS, DENSE, OURS, ROW_HEADERS, Cell, cells, system_name, table_data
 from wsss_lib.reporting.extra_rows import extra_cells
 from wsss_lib.reporting.measurements import (
@@ -107,7 +108,10 @@ def make_table(number: int, scores: pd.DataFrame, label_spaces: Mapping[str, Lab
         found = [each.status or collapse(scores, cell.key) for cell, each in zip(wanted, measured, strict=True)]
         if found != [each.status for each in measured]:
             measured = [replace(each, status=status) for each, status in zip(measured, found, strict=True)]
-            notes.append("Collapsed: more than 99 % of the pixels were given one class, as a constant predictor does.")
+            notes.append(
+                f"Collapsed: more than {CONSTANT_ABOVE:.0f} % of the pixels were given one class, as a constant"
+                " predictor does."
+            )
     return Table(
         number=number,
         title=f"{TITLES[number]}{_on(role, player, number)}",
@@ -138,7 +142,7 @@ def write_table(table: Table, folder: Path) -> list[Path]:
     """
     stem = Path(folder) / f"table{table.number:02d}"
     contents = {
-        ".csv": table.frame.to_csv(index=False, float_format="%.1f", lineterminator="\n"),
+        ".csv": table.frame.to_csv(index=False, float_format="{:z.1f}".format, lineterminator="\n"),
         ".md": table._repr_markdown_(),
         ".tex": latex_table(table.shown, caption=table.title, label=f"tab:{table.number:02d}", note=table.note),
     }
@@ -151,7 +155,7 @@ def write_numbers(folder: Path, name: str, numbers: pd.DataFrame, shown: pd.Data
     In the CSV four decimals, so that who rounds them again gets what is shown, and empty cells for no number;
     ``words`` as in ``markdown_table``.
     """
-    text = numbers.to_csv(index=False, float_format="%.4f", lineterminator="\n")
+    text = numbers.to_csv(index=False, float_format="{:z.4f}".format, lineterminator="\n")
     write_whole(Path(folder) / f"{name}.csv", text.encode())
     write_whole(Path(folder) / f"{name}.md", (markdown_table(shown.astype(str), words) + "\n").encode())
 
