@@ -139,6 +139,13 @@ def test_help_is_quick_because_nothing_heavy_is_imported():
     assert answer.stdout == "[]\n"
 
 
+def test_predict_ends_with_1_where_a_picture_was_skipped(monkeypatch, tmp_path, capsys):
+    for lines, code in ((["a.png"], 0), (["a.png", "skipped: b.png cannot be read"], 1)):
+        monkeypatch.setattr("wsss_lib.segmentation.predict.predict_folder", lambda *_, lines=lines, **__: lines)
+        assert main(["predict", "--images", ".", "--out", str(tmp_path / "out"), "--model", "."]) == code
+    assert capsys.readouterr().err == "wsss: 1 pictures could not be read and were skipped\n"
+
+
 @pytest.mark.parametrize("crf", [False, True])
 def test_predict_passes_on_whether_outlines_follow_the_colours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crf: bool

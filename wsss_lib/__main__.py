@@ -194,7 +194,7 @@ def why(stage: tyro.conf.Positional[str], where: Settings = Where()) -> int:
 def predict(
     images: AnyPath, out: AnyPath, where: Settings = Where(), model: AnyPath | None = None, *, crf: bool = False
 ) -> int:
-    """Label every picture in a folder: index PNGs and colour overlays, named as the pictures.
+    """Label every picture in a folder: index PNGs and colour overlays, named as the pictures; 1 if one was skipped.
 
     Args:
         images: Folder with pictures of any size.
@@ -205,12 +205,16 @@ def predict(
     """
     from wsss_lib.experiments.files import writing
     from wsss_lib.experiments.status import newest_model
-    from wsss_lib.segmentation.predict import predict_folder
+    from wsss_lib.segmentation.predict import SKIPPED, predict_folder
 
+    skipped = 0
     with writing(out):
         for line in predict_folder(model or newest_model(where.places()), images, out, crf=crf):
             print(line, flush=True)
-    return 0
+            skipped += line.startswith(SKIPPED)
+    if skipped:
+        print(f"wsss: {skipped} pictures could not be read and were skipped", file=sys.stderr)
+    return int(skipped > 0)
 
 
 @app.command

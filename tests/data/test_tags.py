@@ -127,6 +127,12 @@ def test_a_byte_order_mark_is_no_part_of_the_tags(tmp_path: Path) -> None:
         assert classes_in_tags(tmp_path / name) == ("Sky",)
 
 
+def test_rows_may_be_called_as_files(tmp_path: Path) -> None:
+    path = _csv(tmp_path, "name,tags\na.JPG,Sky\nb.x.png,Car\nc.png,Road\nd.csv,Road\n")
+    table = read_tags_csv(path, ("a", "b.x", "c.png", "d.csv"), CAMVID)
+    assert [CAMVID.classes[row.argmax()] for row in table] == ["Sky", "Car", "Road", "Road"]
+
+
 def test_missing_and_binary_tag_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no tags file"):
         read_tags_csv(tmp_path / "tags.csv", ("a",), CAMVID)

@@ -87,7 +87,7 @@ def test_a_folder_becomes_a_network_with_a_report_and_numbers(material: Path, tm
     assert {path.name for path in out.iterdir()} == {
         "network.safetensors", "network.json", "report.html", "classes.csv", "build",
     }  # fmt: skip
-    assert any("no simple picture shows Pole" in line for line in said)
+    assert any("no simple picture shows Pole: it cannot be found (4 pictures have the tag)" in line for line in said)
     assert any("1 pictures have no tag and are not learnt from (clear)" in line for line in said)
     segmenter = load_segmenter(out, choose_compute("cpu", "float32"))
     assert segmenter.label_space.classes == CAMVID.classes
@@ -173,7 +173,10 @@ def test_what_has_no_tag_does_not_lengthen_the_training(material: Path, tmp_path
         ({"simple_images": "nowhere"}, DataError, "there is no folder .*nowhere"),
         ({"simple_images": "foreign"}, DataError, r"no folder of simple pictures is called as a class \(boat"),
         ({"classes": ("Road", "Road")}, SettingsError, "the class 'Road' is named twice"),
-        ({"classes": ("Road", "Sky")}, DataError, "is not a class of own"),
+        ({"classes": ("Road", "Sky")}, DataError, "has the tag .* not among the classes that were given; add it"),
+        ({"steps": 0}, SettingsError, "cannot be trained for 0 steps; give 1 or more"),
+        ({"weights": "nowhere"}, DataError, "there is no folder of weights .*nowhere"),
+        ({"tags": "semicolons.json"}, DataError, r"rename the folders or the tags \(tags are separated by \|\)"),
         ({"labels": "images"}, DataError, "not an index map"),
         ({"labels": "foreign/boat"}, DataError, r"has label maps without a picture \(1\)"),
         ({"weights": "images"}, DataError, r"holds 0 files of weights"),
@@ -187,6 +190,7 @@ def test_what_does_not_fit_is_said_in_one_sentence(material: Path, tmp_path: Pat
     shutil.copytree(material, root)
     (root / "other.csv").write_text("name,tags\nfirst street,Road|Sky\n")
     (root / "one.json").write_text('{"grey": ["Road"]}')
+    (root / "semicolons.json").write_text(json.dumps({name: ["Road;Sky", "Car;Sky"] for name in NAMES}))
     (root / "broken.json").write_text('{"grey"')
     (root / "list.json").write_text('{"grey": "Road"}')
     (root / "twice.json").write_text('{"grey": ["Road"], "grey": ["Sky"]}')
@@ -199,6 +203,28 @@ def test_what_does_not_fit_is_said_in_one_sentence(material: Path, tmp_path: Pat
     with pytest.raises(error, match=message):
         fit_small(root, tmp_path / "out", **given)
     assert not (tmp_path / "out" / "network.json").exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_results_among_the_pictures_are_refused(material: Path) -> None:
+    with pytest.raises(SettingsError, match="results would lie among the pictures"):
+        fit_small(material, material / "images")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_misspelt_tag_is_told_with_the_folder_it_is_like(material: Path, tmp_path: Path) -> None:
+    tags = pd.read_csv(material / "tags.csv", keep_default_na=False)
+    tags.loc[0, "tags"] = tags.loc[0, "tags"].replace("Road", "Raod")
+    tags.to_csv(tmp_path / "tags.csv", index=False)
+    said = fit_small(material, tmp_path / "out", tags=tmp_path / "tags.csv")
+    told = "no simple picture shows Raod (did you mean 'Road'?): it cannot be found (1 pictures have the tag)"
+    assert any(told in line for line in said)
+
+
+def test_the_next_command_can_be_copied(material: Path, tmp_path: Path) -> None:
+    out = tmp_path / "my results"
+    said = fit_small(material, out)
+    assert said[-1] == f"wsss predict --model '{out}' --images <folder> --out <folder>"
 
 
 def test_sizes_fit_the_pictures_proportions() -> None:

@@ -46,7 +46,7 @@ REAL = {"camvid": "camvid", "cityscapes": "cityscapes", "msrc21": "msrc21", "voc
 @pytest.mark.parametrize("reader", REAL)
 def test_a_profile_without_its_data_says_how_to_give_them(reader):
     source = Source(reader=reader, label_space=REAL[reader], size=(64, 48))
-    message = r"real pictures: give their folder, make reproduce \.\.\. DATA=<folder>"
+    message = "real pictures: give their folder, DATA=<folder> to make, --data <folder> to wsss"
     with pytest.raises(DataError, match=message):
         read_scenes(source, "train", None)
     if reader == "camvid":

@@ -79,7 +79,7 @@ def test_the_changed_setting_is_named_and_followed_downstream(open_tiny, folder,
     assert lines == [
         "camvid, segmentation, seed 0: stale",
         "  its input labels is another one",
-        "  labels is camvid, clustering, seed 0: stale",
+        "  labels is camvid, clustering, default, seed 0: stale",
     ]
     assert last in [  # the stored variants with and without centre loss are equally near
         "    variant.clustering.center_weight: 0.001 -> 0.5",
@@ -115,6 +115,13 @@ def test_another_colour_of_a_figure_makes_nothing_stale(open_tiny, folder, tiny,
         code, "statements", lambda file: true_statements(file) + ("red" if "reporting" in file.parts else "")
     )
     assert all(each == {"fresh"} for each in states(open_tiny(folder, role=without_systems(tiny))).values())
+
+
+def test_variants_are_told_apart(open_tiny, folder, tiny):
+    lines = list(why_lines(open_tiny(folder, role=without_systems(tiny)), "clustering"))
+    assert len(lines) == len(set(lines))
+    named = {line.split(", ")[2] for line in lines}
+    assert named == set(tiny.variants)
 
 
 def test_an_unknown_stage(open_tiny, folder, tiny):

@@ -21,7 +21,7 @@ def test_rounds_by_hand(full_scores: pd.DataFrame) -> None:
     curves = dict(iter(data[data["metric"] == "class mIoU"].groupby("variant")))
     assert curves["default"]["mean"].tolist() == [21.0, 31.0, 41.0, 51.0]
     assert curves["default"]["std"].tolist() == [1.0] * 4
-    assert curves["no_center_loss"]["mean"].tolist() == [29.0, 39.0, 49.0]
+    assert curves["no_center_loss"]["mean"].tolist() == [21.0, 29.0, 39.0, 49.0]  # it starts from the same seeds
     assert curves[PAPER]["mean"].tolist() == [3.9, 16.5, 19.1, 19.6]
 
 
@@ -41,7 +41,7 @@ def test_whiskers_are_one_standard_deviation(full_scores: pd.DataFrame) -> None:
     """From 20 to 22 around 21, and so on; of the variant without centre loss two less from round 1 on."""
     lines = rounds_curve(full_scores).axes[0].collections
     spans = [[(low[1], high[1]) for low, high in line.get_segments()] for line in lines]
-    assert spans == [[(20, 22), (30, 32), (40, 42), (50, 52)], [(28, 30), (38, 40), (48, 50)]]
+    assert spans == [[(20, 22), (30, 32), (40, 42), (50, 52)], [(20, 22), (28, 30), (38, 40), (48, 50)]]
 
 
 def test_axes_are_cut_to_our_curves(full_scores: pd.DataFrame) -> None:

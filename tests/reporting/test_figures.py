@@ -54,6 +54,12 @@ def test_teaser_shows_every_stage(street: SimpleNamespace, street_space: LabelSp
     assert figure.data["tags"] == ["road", "traffic light", "sky"]
 
 
+def test_heat_too_pale_to_be_seen_is_in_no_legend(street: SimpleNamespace, street_space: LabelSpace) -> None:
+    street.truth, street.cam = street.seeds, 0.1 * street.cam
+    legend = draw_teaser(street, street_space).legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["road", "sky"]
+
+
 def test_tags_fit_their_chips(street: SimpleNamespace) -> None:
     """Nineteen names as long as "traffic light" stay inside the panel and apart from each other."""
     space = LabelSpace(name="long", classes=tuple(f"traffic light{n:02d}" for n in range(19)), colors=((9, 9, 9),) * 19)
@@ -107,6 +113,8 @@ def test_superpixels_heat_and_seeds_beside_each_other(street: SimpleNamespace, s
     np.testing.assert_array_equal(regions, region_borders(street.image, street.regions))
     np.testing.assert_array_equal(heat, class_heat_overlay(street.image, street.cam, street_space))
     np.testing.assert_array_equal(seeds, seed_overlay(street.image, street.seeds, street_space))
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named == ["road", "traffic light", "sky"]  # the light is in the heat alone
 
 
 def test_heat_has_a_scale_from_0_to_1_below_the_pictures(street: SimpleNamespace, street_space: LabelSpace) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from wsss_lib.data.disk import PICTURE_SUFFIXES, few, list_pictures
-from wsss_lib.data.label_spaces import distinct_colors
+from wsss_lib.data.label_spaces import did_you_mean, distinct_colors
 from wsss_lib.data.pictures import (
     bounded,
     fingerprint_of_files,
@@ -46,6 +46,11 @@ def own_label_space(tags: Path, classes: Sequence[str] = ()) -> LabelSpace:
         raise SettingsError(f"{len(named)} classes; a segmentation needs at least 2 and at most {MOST_CLASSES}")
     if repeated := sorted({name for name in named if named.count(name) > 1}):
         raise SettingsError(f"the class {repeated[0]!r} is named twice; give every class once")
+    if strange := sorted(set(classes_in_tags(tags)) - set(named)):
+        raise DataError(
+            f"{tags} has the tag {strange[0]!r}, which is not among the classes that were given"
+            f"{did_you_mean(strange[0], named)}; add it to them, or give none: then every tag is a class"
+        )
     return LabelSpace(name="own", classes=named, colors=distinct_colors(len(named)))
 
 

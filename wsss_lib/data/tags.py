@@ -14,13 +14,13 @@ background class of a label space that has one is part of every picture and is n
 import csv
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from wsss_lib.data.disk import few
+from wsss_lib.data.disk import PICTURE_SUFFIXES, few
 from wsss_lib.data.label_spaces import did_you_mean
 from wsss_lib.vocabulary import IGNORE, DataError, LabelMap, LabelSpace, SettingsError, Tags, TagTable
 
@@ -100,6 +100,7 @@ def read_tags_csv(path: Path, names: Sequence[str], label_space: LabelSpace, *, 
 
 
 def _table(path: Path, listed: Mapping[str, list[str]], names: Sequence[str], label_space: LabelSpace) -> TagTable:
+    listed = _without_endings(listed, set(names))
     _check_same_names(path, list(listed), names)
     table = np.zeros((len(names), len(label_space)), dtype=bool)
     if label_space.background is not None:
@@ -108,6 +109,16 @@ def _table(path: Path, listed: Mapping[str, list[str]], names: Sequence[str], la
         for tag in listed[name]:
             table[picture, _class_of_tag(tag, name, path, label_space)] = True
     return table
+
+
+def _without_endings(listed: Mapping[str, list[str]], names: Set[str]) -> dict[str, list[str]]:
+    """A row may also be called as its file, with the ending: a list of files is what programs write."""
+    found = {}
+    for name, tags in listed.items():
+        stem, _, ending = name.rpartition(".")
+        is_file = f".{ending.lower()}" in PICTURE_SUFFIXES and name not in names and stem in names - listed.keys()
+        found[stem if is_file else name] = tags
+    return found
 
 
 def names_in_tags_csv(path: Path, split: str | None = None) -> tuple[str, ...]:
@@ -158,7 +169,7 @@ def _check_same_names(path: Path, listed: Sequence[str], names: Sequence[str]) -
         hint = did_you_mean(without_picture[0], names)
         raise DataError(
             f"{path} has rows for pictures that are not there: {few(without_picture)}{hint}; "
-            "remove the rows or add the pictures (names are file names without their endings)"
+            "remove the rows or add the pictures (names are file names, with or without their endings)"
         )
 
 

@@ -4,6 +4,7 @@ The result is a folder: ``network.safetensors`` and ``network.json`` (for ``wsss
 ``classes.csv``, and ``build/`` with every stage, where a killed run goes on.
 """
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,9 @@ import pandas as pd
 
 from wsss_lib.data.disk import aside, few, list_pictures, write_whole
 from wsss_lib.data.folder import OwnFolders, own_label_space, own_sizes
+from wsss_lib.data.label_spaces import did_you_mean
 from wsss_lib.data.simple_images import missing_targets
+from wsss_lib.data.tags import SEPARATOR
 from wsss_lib.evaluation.scores import scores
 from wsss_lib.experiments.counting import label_confusion, predicted, prediction_confusion
 from wsss_lib.experiments.experiment import Experiment
@@ -27,7 +30,7 @@ from wsss_lib.experiments.progress import Say, say
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.reporting.rendering import one_decimal
 from wsss_lib.reporting.report import Example, report_page
-from wsss_lib.vocabulary import DataError, LabelMap
+from wsss_lib.vocabulary import DataError, LabelMap, SettingsError
 
 MODEL_FILES = ("network.safetensors", "network.json")
 SHOWN = 8
@@ -63,6 +66,10 @@ def fit(
 
     Raises ``DataError`` or ``SettingsError`` before anything is trained if something is missing or does not fit.
     """
+    if steps is not None and steps < 1:
+        raise SettingsError(f"a network cannot be trained for {steps} steps; give 1 or more, or leave them out")
+    if images.resolve() in (out.resolve(), (out / "build").resolve()):
+        raise SettingsError(f"results would lie among the pictures in {images}; give another folder as --out")
     folders = OwnFolders(
         images=images, tags=tags, simple_images=simple_images, labels=labels, label_space=own_label_space(tags, classes)
     )
@@ -91,7 +98,8 @@ def fit(
         classes=found, label_space=stages.label_space, examples=_examples(stages, run),
     )  # fmt: skip
     write_whole(out / "report.html", page.encode())
-    report(f"the network, classes.csv and report.html are in {out}; wsss predict --model {out} labels other pictures")
+    report(f"the network, classes.csv and report.html are in {out}; to label other pictures:")
+    report(f"wsss predict --model {shlex.quote(str(out))} --images <folder> --out <folder>")
     return out
 
 
@@ -99,6 +107,8 @@ def _weights_file(weights: Path | None) -> str:
     """The one file of weights in the folder; torchvision's own without a folder."""
     if weights is None:
         return "torchvision"
+    if not weights.is_dir():
+        raise DataError(f"there is no folder of weights {weights}; give another one, or none: torchvision fetches them")
     files = sorted(path.name for path in weights.glob("*") if path.suffix in (".safetensors", ".pth"))
     if len(files) != 1:
         raise DataError(
@@ -128,9 +138,14 @@ def _warnings(stages: Stages, folders: OwnFolders) -> list[str]:
     if len(unknown) == len(space):
         raise DataError(
             f"no folder of simple pictures is called as a class ({few(stages.simple.classes)}, but the classes are "
-            f"{few(space.classes)}); rename the folders or the tags"
+            f"{few(space.classes)}); rename the folders or the tags (tags are separated by {SEPARATOR})"
         )
-    found = [f"no simple picture shows {name}: it cannot be found" for name in unknown]
+    found = [
+        f"no simple picture shows {name}{did_you_mean(name, stages.simple.classes)}: it cannot be found"
+        f" ({count} pictures have the tag)"
+        for name, count in zip(space.classes, tags.sum(0).tolist(), strict=True)
+        if name in unknown
+    ]
     found += [f"{name} is a tag of no picture: it cannot be learnt" for name in np.array(space.classes)[~tags.any(0)]]
     everywhere = np.array(space.classes)[tags.all(0)] if len(tags) > 1 else []
     found += [f"{name} is a tag of every picture: its tag says nothing" for name in everywhere]

@@ -73,7 +73,8 @@ def weights_source(name: str, folder: Path | None) -> str | Path:
         return name
     if folder is None:
         raise DataError(
-            f"this profile starts from the file {name}: give its folder, make reproduce ... WEIGHTS=<folder>"
+            f"this profile starts from the file {name}: give its folder, WEIGHTS=<folder> to make, --weights <folder>"
+            " to wsss"
         )
     if not (folder / name).is_file():
         raise DataError(f"this profile starts from the file {name}, which is not in {folder}; pass another --weights")
@@ -150,5 +151,7 @@ def own_folder(source: Source, data: Path | None) -> Path:
 def data_folder(data: Path | None) -> Path:
     """``data`` itself, or its ``data/`` folder where the data sets lie one level deeper."""
     if data is None:
-        raise DataError("this profile works on real pictures: give their folder, make reproduce ... DATA=<folder>")
+        raise DataError(
+            "this profile works on real pictures: give their folder, DATA=<folder> to make, --data <folder> to wsss"
+        )
     return data / "data" if (data / "data").is_dir() else data

@@ -5,7 +5,7 @@ the store is compared with the stored one of its stage and data set that differs
 is what has changed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -14,7 +14,8 @@ from wsss_lib.experiments.code import LIBRARIES
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.makers import asked_for
 from wsss_lib.experiments.names import check_name
-from wsss_lib.experiments.store import Artefact, Wanted
+from wsss_lib.experiments.profiles.schema import Variant
+from wsss_lib.experiments.store import Artefact, Wanted, plain
 
 State = Literal["fresh", "stale", "missing"]
 _CODE = "code."  # below this are library versions, modules and functions
@@ -24,10 +25,14 @@ _SHOWN = 60  # characters of a value
 
 @dataclass(frozen=True)
 class Stage:
-    """One artefact that a run asks for, and the stored one that it is compared with (``None`` without any)."""
+    """One artefact that a run asks for, and the stored one that it is compared with (``None`` without any).
+
+    ``variant`` is the name of the variant that it belongs to, where it does.
+    """
 
     wanted: Wanted
     known: Artefact | None
+    variant: str = ""
 
     @property
     def state(self) -> State:
@@ -37,10 +42,11 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """``"camvid, predictions, val"``, ``"camvid, segmentation, seed 0"``, ``"confusion, round 1"``."""
+        """``"camvid, predictions, val"``, ``"camvid, clustering, default, seed 0"``, ``"confusion, round 1"``."""
         params = self.wanted.params
         words = [params.get("dataset", ""), self.wanted.artefact.stage]
         words += [str(params[name]) for name in ("system", "split", "of") if name in params]
+        words += [self.variant]
         words += [f"seed {params['seed']}"] if "seed" in params else []
         return ", ".join(filter(None, words))
 
@@ -69,7 +75,16 @@ def stages_of(experiment: Experiment) -> list[Stage]:
     stored: dict[str, list[Artefact]] = {}
     for artefact in experiment.store.contents():
         stored.setdefault(artefact.stage, []).append(artefact)
-    return [Stage(each, _nearest(each, stored.get(each.artefact.stage, []))) for each in once.values()]
+    variants = [item for stages in experiment.roles.values() for item in stages.role.variants.items()]
+    return [
+        Stage(each, _nearest(each, stored.get(each.artefact.stage, [])), _variant_of(each, variants))
+        for each in once.values()
+    ]
+
+
+def _variant_of(wanted: Wanted, variants: Sequence[tuple[str, Variant]]) -> str:
+    settings = wanted.params.get("variant")
+    return next((name for name, variant in variants if settings == plain(variant)), "")
 
 
 def count_lines(found: list[Stage]) -> Iterator[str]:

@@ -100,12 +100,16 @@ def training_curves(history: pd.DataFrame, title: str = "Training loss", subtitl
 
 
 def _rounds_data(scores: pd.DataFrame, main: str) -> pd.DataFrame:
-    """One row per curve and stage: variant, metric, stage, mean, std; the paper's values as variant ``PAPER``."""
+    """One row per curve and stage: variant, metric, stage, mean, std; the paper's values as variant ``PAPER``.
+
+    A variant without seeds of its own shares those of the default, and so its curve begins where they are.
+    """
     paper = [
         {"variant": PAPER, "metric": cell.column, "stage": cell.row[0], "mean": cell.paper, "std": float("nan")}
         for cell in cells(6, main, None)
     ]
     rows = _rounds_rows(scores, main)
+    seeded = set(rows.loc[rows["stage"] == "seeds", "variant"])
     variants = dict.fromkeys(variant or "default" for variant in rows["variant"])
     here = [
         {"variant": variant, "metric": heading, "stage": name, "mean": found.mean, "std": found.std}
@@ -113,7 +117,8 @@ def _rounds_data(scores: pd.DataFrame, main: str) -> pd.DataFrame:
         for heading, metric in METRICS.items()
         for name, stage in CLUSTERING_STAGES.items()
         for found in [
-            measure(scores, ScoreKey(dataset=main, split="train", stage=stage, variant=variant, metric=metric))
+            measure(scores, ScoreKey(dataset=main, split="train", stage=stage, variant=of, metric=metric))
+            for of in ["default" if stage == "seeds" and variant not in seeded else variant]
         ]
     ]
     return pd.DataFrame([*here, *paper]).dropna(subset="mean")

@@ -34,6 +34,7 @@ from wsss_lib.reporting.overlays import (
     region_borders,
     seed_overlay,
     thumbnail,
+    visible_heat,
 )
 from wsss_lib.reporting.palette import INK, fraction, legend_handles, present_classes, readable_on
 from wsss_lib.vocabulary import Image, LabelMap, LabelSpace, RegionMap, Tags
@@ -67,7 +68,7 @@ def teaser(
         *((f"Round {number}", seed_overlay(image, labels, label_space)) for number, labels in enumerate(rounds, 1)),
         ("Segmentation", seed_overlay(image, prediction, label_space)),
     ]
-    shown = present_classes([seeds, *rounds, prediction], label_space)
+    shown = present_classes([visible_heat(cam), seeds, *rounds, prediction], label_space)
     figure, axes = picture_grid(
         -(-len(panels) // 4),
         4,
@@ -183,7 +184,7 @@ def superpixels_and_seeds(
     }
     figure, axes = picture_grid(
         1, 3, image.shape, title="From heat to first labels", subtitle=subtitle,
-        legend=legend_handles(label_space, present_classes([seeds], label_space)),
+        legend=legend_handles(label_space, present_classes([visible_heat(cam), seeds], label_space)),
     )  # fmt: skip
     for place, (name, picture) in zip(axes.flat, panels.items(), strict=True):
         show(place, picture, name)

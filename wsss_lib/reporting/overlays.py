@@ -13,6 +13,7 @@ ClassHeat = Float32[np.ndarray, "class height width"]
 
 _GREY = np.array([0.299, 0.587, 0.114])  # Rec. 601 luma
 _BORDER = np.array([255, 230, 60], np.uint8)
+_VISIBLE = 0.2  # heat below which a colour is too pale to be told from others
 
 
 def grey_picture(image: Image, *, paleness: float = 0.0) -> Image:
@@ -41,6 +42,11 @@ def class_heat_overlay(image: Image, cam: ClassHeat, label_space: LabelSpace) ->
     colors = colorize(cam.argmax(axis=0).astype(np.uint8), label_space)
     opacity = np.clip(cam.max(axis=0), 0, 1)[..., None]
     return (grey_picture(image, paleness=0.45) * (1 - opacity) + colors * opacity).astype(np.uint8)
+
+
+def visible_heat(cam: ClassHeat) -> LabelMap:
+    """The hottest class of every pixel where :func:`class_heat_overlay` shows its colour, else ``IGNORE``."""
+    return np.where(cam.max(axis=0) < _VISIBLE, IGNORE, cam.argmax(axis=0)).astype(np.uint8)
 
 
 def seed_overlay(image: Image, seeds: LabelMap, label_space: LabelSpace) -> Image:

@@ -28,6 +28,7 @@ from wsss_lib.reporting.overlays import (
     region_borders,
     seed_overlay,
     thumbnail,
+    visible_heat,
 )
 from wsss_lib.reporting.palette import INK, legend_handles, present_classes
 from wsss_lib.vocabulary import Image, LabelMap, LabelSpace, RegionMap
@@ -60,7 +61,7 @@ def framework(
     segmentation network (3.3). ``subtitle`` says whose they are. ``DataError`` if maps and picture differ in size.
     """
     skipped, rounds = max(0, len(rounds) - 3), list(rounds)[-3:]
-    classes = legend_handles(label_space, present_classes([seeds, *rounds, prediction], label_space))
+    classes = legend_handles(label_space, present_classes([visible_heat(cam), seeds, *rounds, prediction], label_space))
     height = _PANEL * image.shape[0] / image.shape[1]
     lower = legend_height(classes) + 0.1 + _LOOP
     upper = lower + height + _HEADS + _BETWEEN + _FOOT

@@ -153,6 +153,10 @@ def _label_space(card: Mapping[str, Any]) -> LabelSpace:
     return LabelSpace(name=name, classes=classes, colors=colors, background=card.get("background"))
 
 
+SKIPPED = "skipped: "
+"""What the line about a picture that could not be read begins with."""
+
+
 def predict_folder(
     model: Path, images: Path, out: Path, compute: Compute | None = None, *, crf: bool = False
 ) -> Iterator[str]:
@@ -175,7 +179,7 @@ def predict_folder(
         try:
             image = read_image(path)
         except WsssError as error:
-            yield f"skipped: {error}"
+            yield f"{SKIPPED}{error}"
             continue
         label_map = segmenter.predict(image, DEEPLAB_V2 if crf else None)
         write_label_map(out / f"{stem}.png", label_map, segmenter.label_space)
