@@ -194,7 +194,9 @@ def why(stage: tyro.conf.Positional[str], where: Settings = Where()) -> int:
 def predict(
     images: AnyPath, out: AnyPath, where: Settings = Where(), model: AnyPath | None = None, *, crf: bool = False
 ) -> int:
-    """Label every picture in a folder: index PNGs and colour overlays, named as the pictures; 1 if one was skipped.
+    """Label every picture in a folder: index PNGs and colour overlays, named as the pictures.
+
+    One that cannot be read is skipped, and the exit status is then 1.
 
     Args:
         images: Folder with pictures of any size.

@@ -40,6 +40,13 @@ def test_stale_says_which_part_changed(tmp_path: Path, places: Places):
     (tmp_path / "data").mkdir()
     moved = Places(profile="smoke", build=places.build, data=tmp_path / "data")
     assert why_stale(old, notebook_stamp(notebook, moved, {"a": 1}), places) == "changed since: notebook, data"
+    weights = tmp_path / "weights" / "net.pth"
+    weights.parent.mkdir()
+    weights.write_bytes(b"one")
+    given = Places(profile="smoke", build=places.build, weights=weights.parent)
+    old = done(notebook_stamp(notebook, given, {"a": 1}))
+    weights.write_bytes(b"other")
+    assert why_stale(old, notebook_stamp(notebook, given, {"a": 1}), places) == "changed since: weights"
 
 
 def test_outputs_in_the_source_do_not_matter(tmp_path: Path, places: Places):
