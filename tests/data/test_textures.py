@@ -48,9 +48,9 @@ def test_every_simple_class_is_there(trees):
 
 def test_cityscapes_has_its_next_frames(trees):
     train = cityscapes(trees / "cityscapes", "train")
-    following = next_frames(trees / "cityscapes", "train", train.names, (2048, 1024))
-    assert following is not None
-    assert following(0).shape == (1024, 2048, 3)
+    found = next_frames(trees / "cityscapes", "train", train.names, (2048, 1024))
+    assert found is not None
+    assert found[0](0).shape == (1024, 2048, 3)
 
 
 def test_a_picture_is_as_hard_to_cut_as_a_photograph():
