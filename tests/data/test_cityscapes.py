@@ -74,15 +74,10 @@ def test_maps_of_train_ids_are_read_where_there_are_no_ids(cityscapes_root: Path
 
 def test_the_frame_after_every_labelled_one(cityscapes_root: Path) -> None:
     frames = cityscapes(cityscapes_root, "train").names
-    found = next_frames(cityscapes_root, "train", frames)
-    assert found is not None
-    following, fingerprint = found
+    following = next_frames(cityscapes_root, "train", frames)
+    assert following is not None
     folder = cityscapes_root / "leftImg8bit_sequence" / "train" / "ulm"
-    np.testing.assert_array_equal(following(1), read_image(folder / "ulm_000002_000020_leftImg8bit.png"))
-    smaller = next_frames(cityscapes_root, "train", frames, (4, 3))
-    assert smaller is not None
-    assert smaller[0](0).shape == (3, 4, 3)
-    assert smaller[1] != fingerprint
+    assert following[1] == folder / "ulm_000002_000020_leftImg8bit.png"
     assert next_frames(cityscapes_root, "val", ["lindau_000000_000019"]) is None
 
 

@@ -11,7 +11,7 @@ the files of its ``gtFine`` folder are placeholders and are not read.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from wsss_lib.data.pictures import (
     resize_label_map,
 )
 from wsss_lib.data.tags import tag_table
-from wsss_lib.vocabulary import IGNORE, DataError, Image, LabelMap, SceneSet, SettingsError
+from wsss_lib.vocabulary import IGNORE, DataError, LabelMap, SceneSet, SettingsError
 
 COUNTS: Mapping[str, int] = {"train": 2975, "val": 500, "test": 1525}
 """Pictures of every split of the published data set."""
@@ -137,12 +137,8 @@ def read_cityscapes_labels(path: Path) -> LabelMap:
     return cv2.LUT(ids, _TRAIN_ID_OF_ID)  # as indexing does, but other threads can run meanwhile
 
 
-def next_frames(
-    root: Path, split: str, frames: Sequence[str], size: Size | None = None
-) -> tuple[Callable[[int], Image], str] | None:
-    """The frame after every labelled one, from the sequences, and a fingerprint of all of them.
-
-    ``None`` without ``leftImg8bit_sequence/<split>``.
+def next_frames(root: Path, split: str, frames: Sequence[str]) -> list[Path] | None:
+    """The frame after every labelled one, from the sequences; ``None`` without ``leftImg8bit_sequence/<split>``.
 
     Raises ``DataError`` if the sequences are there but not whole.
     """
@@ -157,7 +153,7 @@ def next_frames(
             f"({few(missing)}); unpack leftImg8bit_sequence_trainvaltest.zip again, or remove the folder to go on "
             "without sequences"
         )
-    return image_reader(files, size), fingerprint_of_files(files, size)
+    return files
 
 
 def _following(frame: str) -> str:

@@ -10,6 +10,7 @@ from wsss_lib.data.folder import own_scenes
 from wsss_lib.data.imagenet import imagenet
 from wsss_lib.data.label_spaces import label_space
 from wsss_lib.data.msrc21 import msrc21
+from wsss_lib.data.pictures import fingerprint_of_files, image_reader
 from wsss_lib.data.simple_images import simple_images
 from wsss_lib.data.toy import next_street_frame, toy_scenes, toy_simple, toy_streets
 from wsss_lib.data.toy.sequences import Flow
@@ -121,14 +122,13 @@ def read_flow(source: Source, scenes: SceneSet, data: Path | None) -> FrameFlow 
     The toy's streets have a next frame, and Cityscapes where its sequences are unpacked; the flow is estimated from the
     two pictures.
     """
-    found = None
     if source.reader == "toy_streets":  # their code and the recipe of the pictures say all
-        found = next_street_frame(scenes.label_space, scenes.split, size=source.size), "drawn"
-    elif source.reader == "cityscapes":
-        found = next_frames(own_folder(source, data), scenes.split, scenes.names, source.size)
-    if found is None:
+        following = next_street_frame(scenes.label_space, scenes.split, size=source.size)
+        fingerprint = "drawn"
+    elif source.reader == "cityscapes" and (files := next_frames(own_folder(source, data), scenes.split, scenes.names)):
+        following, fingerprint = image_reader(files, source.size), fingerprint_of_files(files, source.size)
+    else:
         return None
-    following, fingerprint = found
     return FrameFlow(kept(lambda i: flow_between(scenes.image(i), following(i))), fingerprint)
 
 
