@@ -141,10 +141,11 @@ def _statuses(places: Places) -> dict[str, Status]:
 def _used(places: Places, statuses: Mapping[str, Status]) -> list[Artefact]:
     """The artefacts that the notebooks used, the oldest first: others in the store are of other runs and profiles."""
     store, names = Store(places.store), {name for status in statuses.values() for name in status.artefacts}
-    if gone := store.missing(sorted(names)):
+    gone = store.missing(sorted(names))
+    if gone or not names:
         raise DataError(
-            f"{places.store} no longer holds what the notebooks of profile {places.profile} used ({few(gone)}); run it"
-            " again before publishing"
+            f"{places.store} does not hold what the notebooks of profile {places.profile} used ({few(gone) or 'nothing'});"
+            " run it again before publishing"
         )
     return [artefact for artefact in store.contents() if artefact.name in names]
 
