@@ -182,7 +182,13 @@ def test_what_older_code_left_behind_is_not_published(places, tmp_path):
 def test_results_without_records_are_not_published(places, tmp_path):
     """Who deletes what unclean code made has to run again: its results would pass as made by nobody."""
     shutil.rmtree(places.store)
-    with pytest.raises(DataError, match=r"does not hold what the notebooks of profile smoke used \(stage/"):
+    with pytest.raises(DataError, match=r"does not hold the stages of profile smoke \(stage/"):
+        publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
+
+
+def test_notebooks_that_used_no_stage_are_not_published(places, tmp_path):
+    write_status(places, "01_x", artefacts=[])
+    with pytest.raises(DataError, match=r"does not hold the stages of profile smoke \(its notebooks name none\)"):
         publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
 
 

@@ -144,8 +144,8 @@ def _used(places: Places, statuses: Mapping[str, Status]) -> list[Artefact]:
     gone = store.missing(sorted(names))
     if gone or not names:
         raise DataError(
-            f"{places.store} does not hold what the notebooks of profile {places.profile} used ({few(gone) or 'nothing'});"
-            " run it again before publishing"
+            f"{places.store} does not hold the stages of profile {places.profile}"
+            f" ({few(gone) or 'its notebooks name none'}); run it again before publishing"
         )
     return [artefact for artefact in store.contents() if artefact.name in names]
 
