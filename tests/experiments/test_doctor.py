@@ -63,3 +63,11 @@ def test_line():
     assert str(Finding(name="numpy", found="1.0", needed=">=2", fine=False)).split() == [
         "FAIL", "numpy", "1.0", "(needs", ">=2)",
     ]  # fmt: skip
+
+
+def test_a_limit_on_memory_counts_as_the_machine(tmp_path, monkeypatch):
+    """In a container of 2 GB the toy's promise of 4 GB cannot be kept, however large the machine is."""
+    monkeypatch.setattr("wsss_lib.experiments.doctor.memory", lambda: (2_000_000_000, 1_000_000_000))
+    findings = examine(Places(profile="smoke", build=tmp_path / "build"))
+    found = next(finding for finding in findings if finding.name == "memory")
+    assert (found.found, found.fine) == ("2.0 GB", False)
