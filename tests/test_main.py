@@ -115,6 +115,30 @@ def test_data_check_fails_on_errors_only(tmp_path: Path, capsys: pytest.CaptureF
     assert "error    data: there is no folder" in capsys.readouterr().out
 
 
+def test_data_is_fetched_to_where_runs_look_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "data").mkdir()
+    monkeypatch.setattr("wsss_lib.data.fetch.fetch", called := Recorder())
+    assert main(["data", "fetch", "camvid", "--data", str(tmp_path)]) == 0
+    assert called.calls == [(("camvid", tmp_path / "data"), {})]
+
+
+def test_a_leading_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The shell leaves it alone behind ``--out=``."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("wsss_lib.segmentation.predict.predict_folder", called := Recorder(KeyboardInterrupt()))
+    assert main(["predict", "--images", ".", "--out=~/labels", "--model", "."]) == 130
+    assert called.calls[0][0][2] == tmp_path / "labels"
+
+
+def test_names_that_are_no_text_are_printed_escaped(tmp_path: Path):
+    (tmp_path / "caf\udce9").mkdir()
+    command = [sys.executable, "-m", "wsss_lib", "data", "check", "--data", str(tmp_path / "caf\udce9" / "none")]
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    answer = subprocess.run(command, capture_output=True, cwd=NOTEBOOKS.parent, env=strict, check=False)
+    assert (answer.returncode, answer.stderr) == (1, b"")
+    assert rb"caf\udce9" in answer.stdout
+
+
 def test_lab_is_for_this_machine_only_and_knows_where_things_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(os, "execve", called := Recorder())
     main(["lab", "--profile", "smoke", "--build", str(tmp_path)])

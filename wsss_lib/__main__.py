@@ -6,6 +6,7 @@ Exit codes: 0 all went well, 1 ``doctor`` or ``data check`` found something, 2 a
 """
 
 import ast
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -27,12 +28,12 @@ AnyPath = Annotated[
     PrimitiveConstructorSpec(
         nargs=1,
         metavar="PATH",
-        instance_from_str=lambda given: check_path(Path(given[0])),
+        instance_from_str=lambda given: check_path(Path(given[0]).expanduser()),
         is_instance=lambda value: isinstance(value, Path),
         str_from_instance=lambda path: [str(path)],
     ),
 ]
-"""A path as it is typed; one that no file system could have is refused."""
+"""A path as it is typed, a leading ~ for the home folder; one that no file system could have is refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,6 +307,7 @@ def data(
     from wsss_lib.experiments.inputs import data_folder
     from wsss_lib.experiments.names import check_name
 
+    folder = data_folder(folder)  # where runs will look
     if check_name("action on data", action, ["check", "fetch"]) == "fetch":
         for name in names or ("",):
             fetch(name, folder)
@@ -313,7 +315,7 @@ def data(
     if names:
         raise SettingsError(f"a check looks at everything in {folder}, not at {names[0]!r} alone; leave names out")
     wrong = False
-    for finding in check_data(data_folder(folder), Journal(journal)):
+    for finding in check_data(folder, Journal(journal)):
         print(f"{finding.severity:<8} {finding.dataset}: {finding.message}", flush=True)
         wrong |= finding.severity == "error"
     return int(wrong)
@@ -367,6 +369,8 @@ def _assignment(text: str) -> tuple[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; clear errors are printed as one sentence, without a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may hold bytes that are no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app.cli(prog="wsss", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
         sys.stdout.flush()

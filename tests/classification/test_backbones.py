@@ -1,6 +1,7 @@
 """Backbones: published sizes and strides, where their cells are, torchvision as witness, and foreign weights files."""
 
 import pickle
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -308,6 +309,20 @@ def test_a_file_without_a_state_dict_is_refused(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"no weights at .*nowhere.safetensors; name an existing"):
         build_backbone("small", tmp_path / "nowhere.safetensors")
+
+
+@pytest.mark.parametrize(
+    "error", [URLError("no route"), pickle.UnpicklingError("a proxy's page"), RuntimeError("hash")]
+)
+def test_weights_that_torchvision_cannot_get_are_named_with_their_address(monkeypatch, error):
+    def broken(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(models, "get_model", broken)
+    with pytest.raises(
+        DataError, match=r"could not be had from https://.*mobilenet_v2.*pth .*; get that file .*--weights"
+    ):
+        build_backbone("mobilenet_v2", "torchvision")
 
 
 def test_unknown_backbones_are_answered_with_the_known():

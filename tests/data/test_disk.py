@@ -30,6 +30,14 @@ def test_two_pictures_of_one_stem_are_refused(tmp_path: Path, paint) -> None:
         list_pictures(tmp_path)
 
 
+def test_names_that_are_no_text_are_refused(tmp_path: Path, paint) -> None:
+    """They could be read, but no report, table or line of output could name them."""
+    paint(tmp_path / "x.png", np.zeros((1, 1, 3)))
+    os.rename(tmp_path / "x.png", os.fsencode(tmp_path) + b"/caf\xe9.png")
+    with pytest.raises(DataError, match=r"caf\\udce9.png' in .* is not in UTF-8.*rename the picture"):
+        list_pictures(tmp_path)
+
+
 def test_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere cannot be listed"):
         list_pictures(tmp_path / "nowhere")

@@ -81,6 +81,11 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path):
     folder = tmp_path / "build" / "toy"
     with pytest.raises(SettingsError, match="a file is in its way"), writing(folder):
         folder.mkdir(parents=True)
+    inside = tmp_path / "out" / "overlays"
+    inside.parent.mkdir()
+    inside.write_text("")
+    with pytest.raises(SettingsError, match=r"at .*overlays because a file is in its way"), writing(tmp_path / "out"):
+        inside.mkdir(exist_ok=True)
 
 
 def test_other_errors_pass_unchanged(tmp_path: Path):

@@ -1,15 +1,17 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 import wsss_lib
 from wsss_lib.experiments.places import REPOSITORY
-from wsss_lib.experiments.provenance import SOURCE, Stopwatch, provenance, source_state, uncommitted
+from wsss_lib.experiments.provenance import OPENCV, SOURCE, Stopwatch, installed, provenance, source_state, uncommitted
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -25,6 +27,15 @@ def test_says_what_it_ran_with():
     assert facts["threads"] == torch.get_num_threads()
     assert facts["device"]
     assert set(facts) >= {"commit", "dirty", "platform", "date"}
+
+
+def test_opencv_is_asked_itself_because_conda_registers_another_name(monkeypatch: pytest.MonkeyPatch):
+    def unknown(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("wsss_lib.experiments.provenance.version", unknown)
+    assert installed(OPENCV) == cv2.__version__
+    assert installed("numpy") is None
 
 
 def test_names_no_folder_of_this_machine():

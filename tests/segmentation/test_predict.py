@@ -174,6 +174,28 @@ def test_pictures_are_not_written_over(model, mixed, tmp_path, inside):
     assert {path: path.read_bytes() for path in (out / inside).iterdir()} == before
 
 
+def test_pictures_that_are_links_into_the_results_are_not_written_over(model, mixed, tmp_path):
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "street.png").symlink_to(mixed / "street.png")
+    before = (mixed / "street.png").read_bytes()
+    with pytest.raises(SettingsError, match=r"would be written over the pictures in .*links; give another folder"):
+        list(predict_folder(model, links, mixed, CPU))
+    assert (mixed / "street.png").read_bytes() == before
+
+
+def test_only_earlier_predictions_are_written_over(model, mixed, tmp_path):
+    """A label map that somebody drew by hand cannot be made again."""
+    drawn = tmp_path / "drawn"
+    drawn.mkdir()
+    (drawn / "street.png").write_bytes(b"by hand")
+    with pytest.raises(SettingsError, match=r"street.png would be written over, and .*drawn holds no earlier predict"):
+        list(predict_folder(model, mixed, drawn, CPU))
+    assert {path.name for path in drawn.iterdir()} == {"street.png"}
+    first = list(predict_folder(model, mixed, tmp_path / "out", CPU))
+    assert list(predict_folder(model, mixed, tmp_path / "out", CPU)) == first
+
+
 def test_a_legend_says_which_colour_is_which_class(model, mixed, tmp_path):
     list(predict_folder(model, mixed, tmp_path / "out", CPU))
     first, second, *others = (tmp_path / "out" / "legend.csv").read_text().splitlines()
@@ -227,11 +249,25 @@ def test_a_folder_without_a_network_is_refused(tmp_path):
         '{"network": "largefov_small"}',
         '{"network": 1, "label_space": 2, "input_size": 3}',
         '{"network": "largefov_small", "label_space": "camvid", "input_size": [65, 49], "longest_side": 0}',
+        '{"network": "largefov_small", "label_space": "camvid", "input_size": ["65", 49]}',
+        '{"network": "largefov_small", "label_space": "camvid", "input_size": [null, 49]}',
+        '{"network": "largefov_small", "label_space": "camvid", "input_size": [0, 49]}',
+        '{"network": "largefov_small", "label_space": "camvid", "input_size": [65, -49]}',
+        '{"network": "largefov_small", "label_space": "camvid", "input_size": [65, 9999999]}',
     ],
 )
 def test_a_damaged_card_is_refused(model, content):
     (model / "network.json").write_text(content)
     with pytest.raises(DataError, match=r"network.json is damaged: it must name network, label_space, input_size"):
+        load_segmenter(model, CPU)
+
+
+@pytest.mark.parametrize("color", [[0, 0, 300], [0, 0, -1], [0, 0], ["red", 0, 0]])
+def test_colours_that_are_none_are_refused(model, color):
+    card = json.loads((model / "network.json").read_text())
+    card |= {"label_space": "own", "colors": [color] * len(CAMVID)}
+    (model / "network.json").write_text(json.dumps(card))
+    with pytest.raises(DataError, match=r"network.json has no label space .*; train the network again"):
         load_segmenter(model, CPU)
 
 

@@ -227,7 +227,8 @@ def load_weights(backbone: Backbone, weights: str | Path) -> Backbone:
     """The same backbone with weights in its trunk: ``none`` (as it is), ``torchvision`` (downloaded by it), or a file.
 
     A file is a torchvision state dict of the same network, as ``.safetensors`` or ``.pth``; layers behind the trunk are
-    ignored. Raises ``SettingsError`` where torchvision has none, ``DataError`` for a missing, damaged or foreign file.
+    ignored. Raises ``SettingsError`` where torchvision has none, ``DataError`` for a missing, damaged or foreign file
+    and where torchvision cannot get its own.
     """
     if str(weights) == "torchvision":
         _load_trunk(backbone, _torchvision_state(backbone.name), source="torchvision")
@@ -257,7 +258,15 @@ def _torchvision_state(name: str) -> dict[str, Tensor]:
         raise SettingsError("the small backbone has no published weights; use weights 'none'")
     if network not in models.list_models():
         raise SettingsError(f"torchvision has no weights of {name}; use weights 'none' or a file made for this network")
-    return models.get_model(network, weights="IMAGENET1K_V1").state_dict()
+    try:
+        return models.get_model(network, weights="IMAGENET1K_V1").state_dict()
+    except Exception as error:  # no network, a proxy's page, a damaged copy: each has an error class of its own
+        address = models.get_model_weights(network)["IMAGENET1K_V1"].url
+        raise DataError(
+            f"the ImageNet weights of {network} could not be had from {address} ({type(error).__name__}); get that file"
+            f" where there is a network and name its folder with --weights, or remove a damaged copy from"
+            f" {Path(torch.hub.get_dir()) / 'checkpoints'}"
+        ) from error
 
 
 def _load_trunk(backbone: Backbone, state: dict[str, Tensor], *, source: str) -> None:

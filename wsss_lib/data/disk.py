@@ -15,7 +15,7 @@ _LONGEST_NAME = 255  # bytes, of one file or folder, on every file system in use
 def list_pictures(folder: Path) -> dict[str, Path]:
     """The pictures of a folder by stem (name without ending), sorted; folders inside it and hidden files are left out.
 
-    Raises ``DataError`` if the folder is missing or two pictures share a stem.
+    Raises ``DataError`` if the folder is missing, two pictures share a stem or a name is no text.
     """
     try:
         entries = sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in PICTURE_SUFFIXES)
@@ -25,6 +25,10 @@ def list_pictures(folder: Path) -> dict[str, Path]:
     for path in entries:
         if path.name.startswith(".") or not path.is_file():
             continue
+        if path.name.encode(errors="ignore").decode() != path.name:
+            raise DataError(
+                f"the name {path.name!r} in {folder} is not in UTF-8, as of an old archive; rename the picture"
+            )
         if path.stem in pictures:
             raise DataError(
                 f"{folder} holds both {pictures[path.stem].name} and {path.name}: pictures are named by what is before "

@@ -14,15 +14,15 @@ import hashlib
 import inspect
 from collections.abc import Callable, Iterator
 from functools import cache, partial
-from importlib.metadata import version
 from pathlib import Path
 
 import wsss_lib
 from wsss_lib.baselines.registry import SYSTEMS
+from wsss_lib.experiments.provenance import OPENCV, installed
 from wsss_lib.vocabulary import SettingsError
 
 PACKAGE = Path(wsss_lib.__file__).parent
-LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-image", "opencv-contrib-python-headless", "pillow")
+LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-image", OPENCV, "pillow")
 
 MADE_BY: dict[str, tuple[str, ...]] = {
     "classifier": ("classification.classifier",),
@@ -215,4 +215,4 @@ def _exists(name: str) -> bool:
 
 @cache
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in LIBRARIES}
+    return {name: installed(name) or "not installed" for name in LIBRARIES}

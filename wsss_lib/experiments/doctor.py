@@ -7,7 +7,6 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -16,6 +15,7 @@ from packaging.specifiers import SpecifierSet
 from wsss_lib.experiments.files import free_space
 from wsss_lib.experiments.memory import memory
 from wsss_lib.experiments.places import REPOSITORY, Places
+from wsss_lib.experiments.provenance import installed
 
 _LEAST_MEMORY_GB = 4.0  # the toy profile's promise
 _LEAST_DISK_GB = 2.0
@@ -55,9 +55,8 @@ def _python(bounds: str) -> Finding:
 
 def _package(requirement: Requirement) -> Finding:
     needed = str(requirement.specifier)
-    try:
-        found = version(requirement.name)
-    except PackageNotFoundError:
+    found = installed(requirement.name)
+    if found is None:
         return Finding(name=requirement.name, found="not installed", needed=needed, fine=False)
     fine = requirement.specifier.contains(found, prereleases=True)
     return Finding(name=requirement.name, found=found, needed=needed, fine=fine)

@@ -44,9 +44,9 @@ def writing(folder: Path) -> Iterator[None]:
         code = error.errno if isinstance(error, OSError) else None
         if code in _FORBIDDEN and _is_inside(error, folder):
             raise SettingsError(f"{folder} cannot be written to; pass {_OPTION} with a folder of yours") from error
-        if code in _NO_FOLDER and any(place.is_file() for place in (folder, *folder.parents)):
+        if code in _NO_FOLDER and (file := _in_the_way(error, folder)):
             raise SettingsError(
-                f"{folder} cannot be a folder because a file is in its way; pass another {_OPTION}"
+                f"no folder can be made at {file} because a file is in its way; pass another {_OPTION}"
             ) from error
         if code in _FULL or any(words in str(error) for words in _FULL_IN_WORDS) or free_space(folder) < _LEAST_SPACE:
             raise NoSpaceError(
@@ -132,6 +132,12 @@ def _is_running(process: int) -> bool:
 def _is_inside(error: Exception, folder: Path) -> bool:
     named = getattr(error, "filename", None)
     return isinstance(named, str) and (Path(named).is_relative_to(folder) or folder.is_relative_to(named))
+
+
+def _in_the_way(error: Exception, folder: Path) -> Path | None:
+    """The file where a folder was to be: inside ``folder``, ``folder`` itself or above it."""
+    inside = [Path(getattr(error, "filename", ""))] if _is_inside(error, folder) else []
+    return next((place for place in (*inside, folder, *folder.parents) if place.is_file()), None)
 
 
 def free_space(folder: Path) -> int:

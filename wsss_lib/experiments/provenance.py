@@ -1,5 +1,6 @@
 """What a result was made with: enough to explain why two runs differ, nothing that names a machine or user."""
 
+import importlib
 import os
 import platform
 import resource
@@ -18,6 +19,7 @@ from wsss_lib.experiments.places import REPOSITORY
 
 _STATUS = Path("/proc/self/status")
 _PACKAGES = ("torch", "torchvision", "numpy")
+OPENCV = "opencv-contrib-python-headless"
 _MAKES_RESULTS = ("wsss_lib", "notebooks", "requirements.lock", "pyproject.toml")
 """What of a clone decides about results: published tables, documents and tests may differ from the commit."""
 
@@ -45,7 +47,7 @@ def provenance() -> dict[str, Any]:
 
     return {
         **SOURCE,
-        "versions": {"wsss_lib": wsss_lib.__version__, **{name: _version(name) for name in _PACKAGES}},
+        "versions": {"wsss_lib": wsss_lib.__version__, **{name: installed(name) for name in _PACKAGES}},
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
         "threads": torch.get_num_threads(),
         "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
@@ -91,10 +93,14 @@ def _git(repository: Path, *arguments: str) -> str | None:
     return answer.stdout.strip()
 
 
-def _version(package: str) -> str | None:
+def installed(package: str) -> str | None:
+    """The version of a package that is installed, by its name on PyPI; ``None`` if it is not.
+
+    OpenCV is asked itself: conda registers the same library under another name.
+    """
     try:
-        return version(package)
-    except PackageNotFoundError:
+        return importlib.import_module("cv2").__version__ if package == OPENCV else version(package)
+    except (PackageNotFoundError, ImportError):
         return None
 
 

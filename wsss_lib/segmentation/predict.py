@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from wsss_lib.classification.classifier import to_tensor
-from wsss_lib.data.disk import list_pictures, replacing, write_whole
+from wsss_lib.data.disk import few, list_pictures, replacing, write_whole
 from wsss_lib.data.label_spaces import LABEL_SPACES, label_space
 from wsss_lib.data.pictures import bounded, color_overlay, read_image, resize_image, write_image, write_label_map
 from wsss_lib.segmentation.crf import DEEPLAB_V2, FLOOR, CrfConfig, dense_crf
@@ -127,6 +127,7 @@ def load_segmenter(folder: Path, compute: Compute) -> Segmenter:
 
 
 _CARD = ("network", "label_space", "input_size")
+_LARGEST = 1 << 15  # pixels of a side, as OpenCV has it
 
 
 def _read_card(path: Path) -> Mapping[str, Any]:
@@ -134,13 +135,18 @@ def _read_card(path: Path) -> Mapping[str, Any]:
         raise DataError(f"no trained network in {path.parent} (no network.json); run a profile first or give --model")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        side = card.get("longest_side")  # networks of earlier versions do not say
-        known = side is None or (isinstance(side, int) and side > 0)
-        if known and all(key in card for key in _CARD) and len(card["input_size"]) == 2:
+        width, height = card["input_size"]
+        longest = card.get("longest_side")  # networks of earlier versions do not say
+        sides = (width, height) if longest is None else (width, height, longest)
+        if all(key in card for key in _CARD) and all(map(_is_side, sides)):
             return card
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, KeyError):
         pass
     raise DataError(f"{path} is damaged: it must name {', '.join(_CARD)}; train the network again")
+
+
+def _is_side(value: object) -> bool:
+    return type(value) is int and 0 < value < _LARGEST
 
 
 def _label_space(card: Mapping[str, Any]) -> LabelSpace:
@@ -149,12 +155,17 @@ def _label_space(card: Mapping[str, Any]) -> LabelSpace:
     if name in LABEL_SPACES or "classes" not in card:
         return label_space(name)
     colors = tuple((int(red), int(green), int(blue)) for red, green, blue in card["colors"])
+    if not all(0 <= value <= 255 for color in colors for value in color):
+        raise ValueError("colours are not within 0..255")
     classes = tuple(str(each) for each in card["classes"])
     return LabelSpace(name=name, classes=classes, colors=colors, background=card.get("background"))
 
 
 SKIPPED = "skipped: "
 """What the line about a picture that could not be read begins with."""
+
+_LEGEND = "legend.csv"
+"""Written before the first label map: where it lies, label maps are of an earlier prediction."""
 
 
 def predict_folder(
@@ -165,16 +176,15 @@ def predict_folder(
     ``<out>/legend.csv`` says which number and colour stand for which class. With ``crf`` outlines follow the colours,
     by a dense random field with DeepLab's values. Yields one line per picture. A picture that cannot be read is
     reported and skipped, the others are still done. Raises ``DataError`` if the folder has no picture or ``model`` no
-    network, ``SettingsError`` if a picture would be written over.
+    network, ``SettingsError`` if a picture would be written over, or a file that no earlier prediction has written.
     """
-    if images.resolve() in (out.resolve(), (out / "overlays").resolve()):
-        raise SettingsError(f"label maps would be written over the pictures in {images}; give another folder as --out")
     segmenter = load_segmenter(model, compute or choose_compute())
     pictures = list_pictures(images)
     if not pictures:
         raise DataError(f"no picture in {images}; give a folder with .png, .jpg or .webp files")
+    _refuse_to_overwrite(pictures, images, out)
     (out / "overlays").mkdir(parents=True, exist_ok=True)
-    _write_legend(out / "legend.csv", segmenter.label_space)
+    _write_legend(out / _LEGEND, segmenter.label_space)
     for stem, path in pictures.items():
         try:
             image = read_image(path)
@@ -185,6 +195,19 @@ def predict_folder(
         write_label_map(out / f"{stem}.png", label_map, segmenter.label_space)
         write_image(out / "overlays" / f"{stem}.png", color_overlay(image, label_map, segmenter.label_space))
         yield f"{out / f'{stem}.png'}"
+
+
+def _refuse_to_overwrite(pictures: Mapping[str, Path], images: Path, out: Path) -> None:
+    """``SettingsError`` if label maps or overlays would take the place of the pictures or of anybody's other files."""
+    places = (out, out / "overlays")
+    written = [place / f"{stem}.png" for stem in pictures for place in places]
+    originals = {path.resolve() for path in pictures.values()}  # a picture may be a link into the folder of results
+    if images.resolve() in {place.resolve() for place in places} or originals & {path.resolve() for path in written}:
+        raise SettingsError(f"label maps would be written over the pictures in {images}; give another folder as --out")
+    if not (out / _LEGEND).exists() and (others := [path for path in written if path.exists()]):
+        raise SettingsError(
+            f"{few(others)} would be written over, and {out} holds no earlier prediction; give another folder as --out"
+        )
 
 
 def _write_legend(path: Path, space: LabelSpace) -> None:
