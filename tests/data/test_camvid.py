@@ -44,6 +44,12 @@ def test_without_a_list_the_folder_counts_sorted(camvid_root: Path) -> None:
     assert camvid(camvid_root, "train", size=None).names == ("a", "b")
 
 
+def test_a_list_may_begin_with_a_byte_order_mark(camvid_root: Path) -> None:
+    """Editors on Windows write one."""
+    (camvid_root / "train.txt").write_text("b.png\na.png\n", encoding="utf-8-sig")
+    assert camvid(camvid_root, "train", size=None).names == ("b", "a")
+
+
 def test_test_split_without_labels_has_neither_label_maps_nor_tags(camvid_root: Path) -> None:
     test = camvid(camvid_root, "test")
     assert (test.label_map, test.tags) == (None, None)

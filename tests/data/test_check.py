@@ -9,17 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from wsss_lib.data import imagenet
 from wsss_lib.data.check import Journal, check_data, datasets, findings, journal
 
 
 @pytest.fixture
-def data_root(camvid_root: Path, msrc21_root: Path, simple_root: Path, paint, photo) -> Path:
-    """A folder with all four data sets, whole."""
+def data_root(camvid_root: Path, msrc21_root: Path, simple_root: Path) -> Path:
+    """A folder with three data sets, whole."""
     (root,) = {camvid_root.parent, msrc21_root.parent, simple_root.parent}
-    voc = root / "voc12_mini"
-    paint(voc / "images" / "2007_000123.jpg", photo(9))
-    paint(voc / "labels" / "2007_000123.png", np.full((6, 8), 19))
-    (voc / "tags.csv").write_text("id,tags,repo\n2007_000123,train,somewhere\n")
     return root
 
 
@@ -37,7 +34,6 @@ def test_whole_data_is_all_right_and_counted(data_root: Path) -> None:
     ]
     assert _findings(data_root, "simple_images", "ok") == ["5 pictures in 4 classes can be read"]
     assert len(_findings(data_root, "msrc21", "ok")) == 3
-    assert len(_findings(data_root, "voc12_mini", "ok")) == 1
 
 
 def test_thin_and_missing_simple_classes_are_named(data_root: Path) -> None:
@@ -51,7 +47,7 @@ def test_no_folder_and_absent_data_sets(tmp_path: Path, msrc21_root: Path) -> No
     (finding,) = check_data(tmp_path / "nowhere")
     assert finding.severity == "error"
     absent = [f.dataset for f in check_data(msrc21_root.parent) if "not there: no folder" in f.message]
-    assert absent == ["cityscapes", "camvid", "imagenet", "simple_images", "voc2012", "voc12_mini"]
+    assert absent == ["cityscapes", "camvid", "imagenet", "simple_images", "voc2012"]
 
 
 def test_cityscapes_is_counted_and_compared_with_what_is_published(cityscapes_root: Path) -> None:
@@ -104,6 +100,57 @@ def test_voc_is_counted_and_its_further_packages_are_only_warned_of(voc_root: Pa
     assert "there is no list" in warnings
 
 
+@pytest.mark.parametrize("part", ["cls", "val.txt", "cls/2007_00000d.mat"])
+def test_sbd_that_is_partly_there_is_an_error(voc_root: Path, part: str) -> None:
+    voc_root.rename(voc_root.parent / "voc2012")
+    target = voc_root.parent / "voc2012" / "benchmark_RELEASE" / "dataset" / part
+    shutil.rmtree(target) if target.is_dir() else target.unlink()
+    (error,) = _findings(voc_root.parent, "voc2012", "error")
+    assert error.startswith("train: ")
+    assert "get benchmark.tgz" in error
+
+
+def test_a_test_list_of_voc_without_its_pictures_is_an_error(voc_root: Path) -> None:
+    voc_root.rename(voc_root.parent / "voc2012")
+    (voc_root.parent / "voc2012/VOCdevkit/VOC2012/JPEGImages/2007_00000t.jpg").unlink()
+    (error,) = _findings(voc_root.parent, "voc2012", "error")
+    assert error.startswith("test: 1 of 1 pictures")
+
+
+def test_a_folder_of_voc_without_voc_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "voc2012" / "JPEGimages").mkdir(parents=True)
+    (error,) = _findings(tmp_path, "voc2012", "error")
+    assert "there is no VOCdevkit" in error
+    assert _findings(tmp_path, "voc2012", "warning") == []
+
+
+def test_imagenet_without_a_picture_of_the_table_is_an_error(tmp_path: Path, paint, photo) -> None:
+    paint(tmp_path / "imagenet" / "n01440764" / "tench.JPEG", photo(1))
+    (tmp_path / "imagenet" / "n02958343").mkdir()
+    (error,) = _findings(tmp_path, "imagenet", "error")
+    assert "has no picture of any synset of the table; register at image-net.org" in error
+
+
+def test_damaged_pictures_of_imagenet_are_found_where_they_would_be_used(
+    tmp_path: Path, paint, photo, monkeypatch
+) -> None:
+    """Two of the five cars are damaged; a church only stands in where there is no building."""
+    files = [paint(tmp_path / "imagenet" / "n02958343" / f"{k}.JPEG", photo(k)) for k in range(5)]
+    for synset in ("n02913152", "n03028079"):  # building, church
+        paint(tmp_path / "imagenet" / synset / "b.JPEG", photo(9))
+    (tmp_path / "imagenet" / "n03028079" / "b.JPEG").write_bytes(b"")
+    files[1].write_bytes(b"")
+    files[4].write_bytes(files[4].read_bytes()[:-40])
+    (error,) = _findings(tmp_path, "imagenet", "error")
+    assert error.startswith("2 of 6 pictures are damaged: ")
+    assert "1.JPEG cannot be read" in error
+    assert "4.JPEG cannot be read" in error
+    report = imagenet.imagenet_report
+    monkeypatch.setattr(imagenet, "imagenet_report", lambda root: report(root, per_class=4))
+    (error,) = _findings(tmp_path, "imagenet", "error")
+    assert error.startswith("1 of 5 pictures are damaged: ")
+
+
 def test_classes_of_imagenet_are_counted(tmp_path: Path, paint, photo) -> None:
     for k in range(20):
         paint(tmp_path / "imagenet" / "n02958343" / f"{k}.JPEG", photo(k))
@@ -123,7 +170,7 @@ def test_classes_of_imagenet_are_counted(tmp_path: Path, paint, photo) -> None:
         ("msrc21", "msrc21/tags.csv", "cannot be read as a CSV file of tags"),
         ("simple_images", "simple_images/car/x.jpg", "1 of 5 pictures are damaged: .*x.jpg cannot be read"),
         ("simple_images", "simple_images/manifest.csv", "manifest.csv cannot be read as CSV"),
-        ("voc12_mini", "voc12_mini/labels/2007_000123.png", "1 of 1 all label maps are damaged"),
+        ("msrc21", "msrc21/labels/2_1_s.png", "1 of 1 val label maps are damaged"),
         ("camvid", "camvid/train.txt", "list .*train.txt cannot be read"),
     ],
 )
@@ -143,7 +190,7 @@ def test_damaged_files_are_reported(data_root: Path, dataset: str, file: str, me
         ("msrc21", "msrc21/images/3_1_s.jpg", "test: pictures listed in tags.csv are missing for 1 of 1 names (3_1_s)"),
         ("msrc21", "msrc21/labels/1_1_s.png", "train: label maps are missing for 1 of 1 names"),
         ("msrc21", "msrc21/tags.csv", "there is no tags file"),
-        ("voc12_mini", "voc12_mini/labels", "labels cannot be listed"),
+        ("msrc21", "msrc21/images", "images cannot be listed"),
     ],
 )
 def test_missing_files_are_reported(data_root: Path, dataset: str, path: str, message: str) -> None:
@@ -158,9 +205,10 @@ def test_label_values_sizes_and_tags_that_do_not_fit(data_root: Path, paint) -> 
     sizes, values = _findings(data_root, "camvid", "error")
     assert "c.png holds the label values [77]" in values
     assert sizes == "train: 1 pictures and their label maps differ in proportions (b.webp)"
-    (data_root / "voc12_mini" / "tags.csv").write_text("id,tags\n2007_000123,trian\n")
-    (error,) = _findings(data_root, "voc12_mini", "error")
-    assert "(did you mean 'train'?)" in error
+    tags = data_root / "msrc21" / "tags.csv"
+    tags.write_text(tags.read_text().replace("cow", "cwo"))
+    (error,) = _findings(data_root, "msrc21", "error")
+    assert "(did you mean 'cow'?)" in error
 
 
 def test_label_maps_that_are_read_at_another_size_may_be_smaller(data_root: Path, paint) -> None:
@@ -198,9 +246,8 @@ def test_a_simple_picture_of_two_classes_is_found_by_its_contents(data_root: Pat
 
 
 def test_real_data_has_nothing_wrong_but_one_picture_in_two_splits(shared_folder: Path, tmp_path: Path) -> None:
-    """The two smaller data sets: CamVid's 701 pictures take seconds, and its own tests read them."""
-    for name in ("msrc21", "voc12_mini"):
-        (tmp_path / name).symlink_to(shared_folder / "data" / name)
+    """The smallest data set: CamVid's 701 pictures take seconds, and its own tests read them."""
+    (tmp_path / "msrc21").symlink_to(shared_folder / "data" / "msrc21")
     assert [f.message for f in check_data(tmp_path) if f.severity == "error"] == []
     counts = [message.split(" can be read")[0] for message in _findings(tmp_path, "msrc21", "ok")]
     assert counts == ["train: 273 pictures", "val: 45 pictures", "test: 273 pictures"]

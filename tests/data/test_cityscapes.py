@@ -48,6 +48,16 @@ def test_every_id_becomes_its_train_id(tmp_path: Path, paint) -> None:
     assert (np.delete(found, CITYSCAPES_IDS) == IGNORE).all()
 
 
+@pytest.mark.parametrize(
+    ("label_id", "name"),
+    [(12, "wall"), (13, "fence"), (19, "traffic light"), (20, "traffic sign"), (24, "person"), (25, "rider")],
+)
+def test_ids_of_classes_that_are_easily_mistaken(tmp_path: Path, paint, label_id: int, name: str) -> None:
+    """By name, from the table of cityscapesScripts: a table that is its own answer may be in any order."""
+    file = paint(tmp_path / f"{AACHEN}_gtFine_labelIds.png", np.full((1, 1), label_id))
+    assert CITYSCAPES.classes[read_cityscapes_labels(file)[0, 0]] == name
+
+
 def test_test_labels_are_placeholders_and_not_read(cityscapes_root: Path) -> None:
     test = cityscapes(cityscapes_root, "test")
     assert test.names == ("bonn_000003_000019",)

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsss_lib.data.folder import OwnFolders, own_scenes
+from wsss_lib.data.folder import OwnFolders, own_label_space, own_scenes
 from wsss_lib.data.label_spaces import CAMVID, VOC
-from wsss_lib.vocabulary import DataError, LabelSpace, SceneSet
+from wsss_lib.vocabulary import DataError, LabelSpace, SceneSet, SettingsError
 
 
 def scenes_of(images: Path, tags: Path, label_space: LabelSpace = CAMVID) -> SceneSet:
@@ -69,6 +69,66 @@ def test_damaged_picture_raises_when_it_is_read_and_only_then(folder: Path, tags
     assert scenes.image(0).shape == (6, 8, 3)
     with pytest.raises(DataError, match=r"a\.b\.PNG cannot be read as a picture"):
         scenes.image(1)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "count"),
+    [
+        ("tags.csv", "name,tags\na,\nb,\n", 0),
+        ("tags.csv", 'name,tags\n"a,road|sky\nb,car\n', 0),  # the quote swallows all that follows
+        ("tags.csv", "name,tags\na,road\n", 1),
+        ("tags.json", '{"a": [], "b": []}', 0),
+    ],
+)
+def test_too_few_tags_are_told_with_their_file(tmp_path: Path, file: str, content: str, count: int) -> None:
+    (tmp_path / file).write_text(content)
+    with pytest.raises(SettingsError, match=rf"{file} names {count} classes; .* every quote is closed"):
+        own_label_space(tmp_path / file)
+
+
+def test_too_few_given_classes_are_not_laid_to_the_file(tags: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^the list of classes names 1 classes; .*: give another list"):
+        own_label_space(tags, ("Sky",))
+
+
+TOGETHER, APART = "caf\u00e9", "cafe\u0301"
+"""One name in the two spellings of its accent: as spreadsheets have it, and as macOS names files."""
+
+
+def test_given_classes_meet_tags_in_either_spelling(tmp_path: Path) -> None:
+    for listed, given in ((TOGETHER, APART), (APART, TOGETHER)):
+        (tmp_path / "tags.csv").write_text(f"name,tags\na,{listed}|road\n", encoding="utf-8")
+        assert own_label_space(tmp_path / "tags.csv", (given, "road")).classes == (TOGETHER, "road")
+        assert own_label_space(tmp_path / "tags.csv").classes == (TOGETHER, "road")
+
+
+def _with_labels(folder: Path, tags: Path) -> SceneSet:
+    labels = folder.parent / "labels"
+    return own_scenes(OwnFolders(images=folder, tags=tags, simple_images=folder, label_space=CAMVID, labels=labels))
+
+
+@pytest.mark.parametrize(("picture", "listed", "label"), [(APART, TOGETHER, TOGETHER), (TOGETHER, APART, APART)])
+def test_tags_and_label_maps_meet_pictures_in_either_spelling(
+    tmp_path: Path, paint, photo, picture: str, listed: str, label: str
+) -> None:
+    """The name of the scene is that of its file."""
+    paint(tmp_path / "images" / f"{picture}.png", photo(0))
+    paint(tmp_path / "labels" / f"{label}.png", np.full((6, 8), 3))
+    (tmp_path / "tags.csv").write_text(f"name,tags\n{listed}.png,Road\n", encoding="utf-8")
+    scenes = _with_labels(tmp_path / "images", tmp_path / "tags.csv")
+    assert scenes.names == (picture,)
+    assert scenes.label_map is not None
+    assert (scenes.label_map(0) == 3).all()
+
+
+@pytest.mark.parametrize("shape", [(8, 6), (12, 16), (6, 7)])
+def test_label_maps_of_another_size_are_refused(folder: Path, tags: Path, paint, shape: tuple[int, int]) -> None:
+    """Resizing would hide it: the label map would be stretched over its picture, of 6 x 8 pixels."""
+    paint(folder.parent / "labels" / "Zürich 1.png", np.zeros(shape))
+    scenes = _with_labels(folder, tags)
+    assert scenes.label_map is not None
+    with pytest.raises(DataError, match=r"labels.Zürich 1\.png is not as large as its picture .*; give a pair of one"):
+        scenes.label_map(0)
 
 
 def test_real_voc_pictures_with_their_tags(shared_folder: Path) -> None:

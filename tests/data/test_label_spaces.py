@@ -1,7 +1,9 @@
 """Label spaces against the tables of their data sets."""
 
+import numpy as np
 import pytest
 
+from wsss_lib.data.camvid import merge_original_colors
 from wsss_lib.data.label_spaces import (
     CAMVID,
     CITYSCAPES,
@@ -17,7 +19,7 @@ from wsss_lib.data.label_spaces import (
     voc_palette,
 )
 from wsss_lib.reporting.paper import paper_table
-from wsss_lib.vocabulary import LabelSpace, SettingsError
+from wsss_lib.vocabulary import IGNORE, LabelSpace, SettingsError
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,95 @@ def test_cityscapes_ids_leave_out_what_is_not_evaluated() -> None:
     ignored = {0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30}
     assert set(CITYSCAPES_IDS) | ignored == set(range(34))
     assert dict(zip(CITYSCAPES.classes, CITYSCAPES_IDS, strict=True))["train"] == 31
+
+
+CITYSCAPES_TABLE = (
+    ("road", 7, (128, 64, 128)),
+    ("sidewalk", 8, (244, 35, 232)),
+    ("building", 11, (70, 70, 70)),
+    ("wall", 12, (102, 102, 156)),
+    ("fence", 13, (190, 153, 153)),
+    ("pole", 17, (153, 153, 153)),
+    ("traffic light", 19, (250, 170, 30)),
+    ("traffic sign", 20, (220, 220, 0)),
+    ("vegetation", 21, (107, 142, 35)),
+    ("terrain", 22, (152, 251, 152)),
+    ("sky", 23, (70, 130, 180)),
+    ("person", 24, (220, 20, 60)),
+    ("rider", 25, (255, 0, 0)),
+    ("car", 26, (0, 0, 142)),
+    ("truck", 27, (0, 0, 70)),
+    ("bus", 28, (0, 60, 100)),
+    ("train", 31, (0, 80, 100)),
+    ("motorcycle", 32, (0, 0, 230)),
+    ("bicycle", 33, (119, 11, 32)),
+)
+"""Class, label id and colour in the order of the trainIds: a copy of cityscapesScripts, so that no table is its own
+answer."""
+
+
+def test_cityscapes_is_the_table_of_cityscapes_scripts() -> None:
+    assert tuple(zip(CITYSCAPES.classes, CITYSCAPES_IDS, CITYSCAPES.colors, strict=True)) == CITYSCAPES_TABLE
+
+
+def test_camvid_has_the_classes_and_colours_of_segnet() -> None:
+    assert tuple(zip(CAMVID.classes, CAMVID.colors, strict=True)) == (
+        ("Sky", (128, 128, 128)),
+        ("Building", (128, 0, 0)),
+        ("Pole", (192, 192, 128)),
+        ("Road", (128, 64, 128)),
+        ("Pavement", (60, 40, 222)),
+        ("Tree", (128, 128, 0)),
+        ("SignSymbol", (192, 128, 128)),
+        ("Fence", (64, 64, 128)),
+        ("Car", (64, 0, 128)),
+        ("Pedestrian", (64, 64, 0)),
+        ("Bicyclist", (0, 128, 192)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("original", "color", "merged"),
+    [
+        ("Animal", (64, 128, 64), "Pedestrian"),
+        ("Archway", (192, 0, 128), "Building"),
+        ("Bicyclist", (0, 128, 192), "Bicyclist"),
+        ("Bridge", (0, 128, 64), "Building"),
+        ("Building", (128, 0, 0), "Building"),
+        ("Car", (64, 0, 128), "Car"),
+        ("CartLuggagePram", (64, 0, 192), "Pedestrian"),
+        ("Child", (192, 128, 64), "Pedestrian"),
+        ("Column_Pole", (192, 192, 128), "Pole"),
+        ("Fence", (64, 64, 128), "Fence"),
+        ("LaneMkgsDriv", (128, 0, 192), "Road"),
+        ("LaneMkgsNonDriv", (192, 0, 64), "Road"),
+        ("Misc_Text", (128, 128, 64), "SignSymbol"),
+        ("MotorcycleScooter", (192, 0, 192), "Bicyclist"),
+        ("OtherMoving", (128, 64, 64), "Car"),
+        ("ParkingBlock", (64, 192, 128), "Pavement"),
+        ("Pedestrian", (64, 64, 0), "Pedestrian"),
+        ("Road", (128, 64, 128), "Road"),
+        ("RoadShoulder", (128, 128, 192), "Pavement"),
+        ("Sidewalk", (0, 0, 192), "Pavement"),
+        ("SignSymbol", (192, 128, 128), "SignSymbol"),
+        ("Sky", (128, 128, 128), "Sky"),
+        ("SUVPickupTruck", (64, 128, 192), "Car"),
+        ("TrafficCone", (0, 0, 64), "Pole"),
+        ("TrafficLight", (0, 64, 64), "SignSymbol"),
+        ("Train", (192, 64, 128), "Car"),
+        ("Tree", (128, 128, 0), "Tree"),
+        ("Truck_Bus", (192, 128, 192), "Car"),
+        ("Tunnel", (64, 0, 64), "Building"),
+        ("VegetationMisc", (192, 192, 0), "Tree"),
+        ("Void", (0, 0, 0), None),
+        ("Wall", (64, 192, 0), "Building"),
+    ],
+)
+def test_camvid_merges_its_32_classes_as_segnet_does(
+    original: str, color: tuple[int, int, int], merged: str | None
+) -> None:
+    found = merge_original_colors(np.array([[color]], dtype=np.uint8))[0, 0]
+    assert found == (IGNORE if merged is None else CAMVID.index(merged)), original
 
 
 def test_camvid_has_the_categories_of_cityscapes_in_the_same_order() -> None:

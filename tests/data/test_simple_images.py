@@ -9,7 +9,14 @@ from PIL import Image as Pillow
 
 from wsss_lib.data.label_spaces import CAMVID, CITYSCAPES, VOC
 from wsss_lib.data.pictures import read_image
-from wsss_lib.data.simple_images import TARGETS, half_of, missing_targets, simple_images, target_of
+from wsss_lib.data.simple_images import (
+    TARGETS,
+    find_simple_pictures,
+    half_of,
+    missing_targets,
+    simple_images,
+    target_of,
+)
 from wsss_lib.vocabulary import IGNORE, DataError, LabelSpace
 
 
@@ -62,6 +69,43 @@ def test_own_classes_are_met_by_folders_of_the_same_name_or_with_underscores_for
     space = LabelSpace(name="own", classes=("traffic_light", "traffic sign", "road"), colors=((0, 0, 0),) * 3)
     folders = ("traffic_light", "traffic_sign", "traffic sign", "road", "traffic light")
     assert [target_of(name, space) for name in folders] == [0, 1, 1, 2, IGNORE]
+
+
+TOGETHER, APART = "caf\u00e9", "cafe\u0301"
+"""One name in the two spellings of its accent: as spreadsheets have it, and as macOS names files."""
+
+
+def _own_space() -> LabelSpace:
+    return LabelSpace(name="own", classes=("road", TOGETHER), colors=((0, 0, 0), (1, 1, 1)))
+
+
+@pytest.mark.parametrize("folder", [TOGETHER, APART])
+def test_class_folders_are_met_in_either_spelling_of_their_accents(tmp_path: Path, paint, photo, folder: str) -> None:
+    file = paint(tmp_path / folder / f"{folder}.png", photo(0))
+    simple = simple_images(tmp_path, _own_space())
+    assert (simple.classes, simple.targets) == ((TOGETHER,), (1,))
+    assert missing_targets(simple) == ("road",)
+    assert target_of(folder, _own_space()) == 1
+    np.testing.assert_array_equal(simple.image(0), read_image(file))
+
+
+def test_one_class_in_two_spellings_is_one_class(tmp_path: Path, paint, photo) -> None:
+    for seed, folder in enumerate((TOGETHER, APART)):
+        paint(tmp_path / folder / "x.png", photo(seed))
+    simple = simple_images(tmp_path, _own_space())
+    assert (simple.classes, simple.labels) == ((TOGETHER,), (0, 0))
+
+
+@pytest.mark.parametrize(("listed", "on_disk"), [(TOGETHER, APART), (APART, TOGETHER)])
+def test_manifest_meets_files_in_either_spelling(tmp_path: Path, paint, photo, listed: str, on_disk: str) -> None:
+    """A row of each spelling names one file; the path is the one on disk."""
+    file = paint(tmp_path / on_disk / f"{on_disk}.png", photo(0))
+    rows = "".join(f"{name}/{name}.png,{name}\n" for name in (listed, on_disk))
+    (tmp_path / "manifest.csv").write_text(f"file,class\n{rows}", encoding="utf-8")
+    assert find_simple_pictures(tmp_path) == {TOGETHER: [file]}
+    (tmp_path / "manifest.csv").write_text(f"file,class\n{listed}/gone.png,road\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"1 of 1 pictures listed in .* are missing \(.*gone\.png\)"):
+        find_simple_pictures(tmp_path)
 
 
 @pytest.mark.parametrize("space", [CAMVID, CITYSCAPES])
@@ -124,6 +168,13 @@ def test_missing_and_empty_folders_say_what_is_expected(tmp_path: Path) -> None:
 def test_manifest_of_missing_pictures_counts_them(simple_root: Path) -> None:
     (simple_root / "manifest.csv").write_text("file,class\ncar/x.jpg,car\ncar/gone.jpg,car\n")
     with pytest.raises(DataError, match=r"1 of 2 pictures listed in .*manifest\.csv are missing \(.*gone\.jpg\)"):
+        simple_images(simple_root, CAMVID)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"file,class\n", b"\xef\xbb\xbffile,class\r\n"])
+def test_empty_manifest_is_told_from_empty_folders(simple_root: Path, content: bytes) -> None:
+    (simple_root / "manifest.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"manifest\.csv is empty.*; restore it, or remove it to take the class"):
         simple_images(simple_root, CAMVID)
 
 

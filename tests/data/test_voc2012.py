@@ -57,6 +57,38 @@ def test_converted_label_maps_of_sbd(voc_root: Path, paint) -> None:
     assert train.label_map(1).tolist() == [[12] * 8] * 6
 
 
+def test_a_picture_whose_map_shows_no_background_has_its_tag(voc_root: Path, paint) -> None:
+    paint(voc_root / KIT / "SegmentationClass" / "2007_00000b.png", np.full((6, 8), 8))
+    tags = voc2012(voc_root, "val").tags
+    assert tags is not None
+    assert np.array(VOC.classes)[tags[0]].tolist() == ["background", "cat"]
+
+
+def test_converted_label_maps_come_before_the_files_of_sbd(voc_root: Path, paint) -> None:
+    """Of what is both there, and VOC's own map comes before either."""
+    for name in ids("acd"):
+        paint(voc_root / KIT / "SegmentationClassAug" / f"{name}.png", np.full((6, 8), 15))
+    train = voc2012(voc_root, "train")
+    assert train.label_map is not None
+    assert [sorted(np.unique(train.label_map(i)).tolist()) for i in range(3)] == [[0, 8, IGNORE], [15], [15]]
+
+
+def test_a_folder_without_converted_label_maps_does_not_stand_for_sbd(voc_root: Path) -> None:
+    (voc_root / KIT / "SegmentationClassAug").mkdir()
+    assert voc2012(voc_root, "train").names == ids("acd")
+    shutil.rmtree(voc_root / "benchmark_RELEASE")
+    with pytest.raises(DataError, match="need SBD"):
+        voc2012(voc_root, "train")
+
+
+def test_hidden_files_are_no_label_maps(voc_root: Path, paint) -> None:
+    """A Mac leaves one beside every file."""
+    for name in ids("acd"):
+        paint(voc_root / KIT / "SegmentationClassAug" / f"{name}.png", np.full((6, 8), 12))
+        (voc_root / KIT / "SegmentationClassAug" / f"._{name}.png").write_bytes(b"Mac OS X")
+    assert voc2012(voc_root, "train").names == ids("acd")
+
+
 def test_real_label_maps(shared_folder: Path) -> None:
     """Of 30 real pictures: classes of the label space, borders, and the tags that the list gives."""
     labels = sorted((shared_folder / "data" / "voc12_mini" / "labels").glob("*.png"))
@@ -78,8 +110,14 @@ def test_without_sbd_the_large_split_is_missing_but_not_the_others(voc_root: Pat
 
 def test_missing_files_are_counted(voc_root: Path) -> None:
     (voc_root / "benchmark_RELEASE" / "dataset" / "cls" / "2007_00000d.mat").unlink()
-    with pytest.raises(DataError, match="1 of 3 label maps of VOC's train split are missing"):
+    with pytest.raises(
+        DataError, match=r"1 of 2 label maps of SBD .* are missing \(2007_00000d\.mat\); get benchmark\.tgz"
+    ):
         voc2012(voc_root, "train")
+    (voc_root / KIT / "SegmentationClass" / "2007_00000b.png").unlink()
+    (voc_root / "benchmark_RELEASE" / "dataset" / "cls" / "2007_00000b.mat").unlink()
+    with pytest.raises(DataError, match=r"val split are missing \(2007_00000b\.png\); get VOCtrainval"):
+        voc2012(voc_root, "val")
     (voc_root / KIT / "JPEGImages" / "2007_00000b.jpg").unlink()
     with pytest.raises(DataError, match=r"1 of 1 pictures of VOC's val split are missing \(2007_00000b.jpg\)"):
         voc2012(voc_root, "val")
@@ -88,6 +126,31 @@ def test_missing_files_are_counted(voc_root: Path) -> None:
         voc2012(voc_root, "val")
     with pytest.raises(DataError, match=r"no VOCdevkit/VOC2012/JPEGImages in .*VOCtrainval_11-May-2012\.tar"):
         voc2012(voc_root / "elsewhere", "val")
+
+
+def test_what_is_missing_of_a_further_package_names_that_package(voc_root: Path) -> None:
+    (voc_root / "benchmark_RELEASE" / "dataset" / "val.txt").unlink()
+    with pytest.raises(DataError, match=r"there is no list .*val\.txt; get benchmark\.tgz"):
+        voc2012(voc_root, "train")
+    (voc_root / KIT / "JPEGImages" / "2007_00000t.jpg").unlink()
+    with pytest.raises(DataError, match=r"VOC's test split are missing \(2007_00000t\.jpg\); .*VOC2012test\.tar"):
+        voc2012(voc_root, "test")
+    (voc_root / KIT / "ImageSets" / "Segmentation" / "test.txt").unlink()
+    with pytest.raises(DataError, match=r"there is no list .*test\.txt; .*VOC2012test\.tar"):
+        voc2012(voc_root, "test")
+
+
+@pytest.mark.parametrize("ending", ["mat", "png"])
+def test_a_label_map_of_another_size_than_its_picture_is_refused(voc_root: Path, paint, ending: str) -> None:
+    wrong = np.full((5, 9), 12, dtype=np.uint8)
+    if ending == "mat":
+        file = voc_root / "benchmark_RELEASE" / "dataset" / "cls" / "2007_00000c.mat"
+        scipy.io.savemat(file, {"GTcls": {"Segmentation": wrong}})
+    else:
+        for name in ids("cd"):
+            paint(voc_root / KIT / "SegmentationClassAug" / f"{name}.png", wrong)
+    with pytest.raises(DataError, match=rf"00000c\.jpg is 8 x 6 but its label map .*00000c\.{ending} is 9 x 5; they"):
+        voc2012(voc_root, "train")
 
 
 @pytest.mark.parametrize("lines", ["../../etc/passwd\n", "/abs\n", "\n"])

@@ -210,7 +210,7 @@ def _listed_stems(path: Path) -> list[str] | None:
     if not path.is_file():
         return None
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the list {path} cannot be read ({error}); {HOW_TO_GET}") from None
     # PureWindowsPath splits at both kinds of slashes.

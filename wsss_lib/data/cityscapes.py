@@ -77,7 +77,7 @@ def find_pictures(root: Path, split: str) -> dict[str, Path]:
             f"{split!r} is not a split of Cityscapes{did_you_mean(split, COUNTS)}; there are {few(COUNTS)}"
         )
     folder = root / "leftImg8bit" / split
-    found = sorted(folder.glob(f"*/*{PICTURE}"))
+    found = sorted(path for path in folder.glob(f"*/*{PICTURE}") if not path.name.startswith("."))
     if not found:
         raise DataError(f"Cityscapes' {split} pictures are missing: no <city>/*{PICTURE} in {folder}; {HOW_TO_GET}")
     frames = {path.name.removesuffix(PICTURE): path for path in found}

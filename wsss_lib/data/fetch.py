@@ -4,6 +4,7 @@ A download lies in ``<folder>/.downloads`` until it is whole and its checksum is
 its place and moved there when all of it is out. So a cut connection or a killed run leaves nothing that looks finished.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -13,7 +14,6 @@ import tarfile
 import urllib.error
 import urllib.request
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +39,8 @@ BLOCK = 1 << 20
 MOST_UNPACKED = 60_000_000_000
 """Bytes; no data set that is fetched here is larger. And no archive may grow by more than ``MOST_GROWTH``."""
 MOST_GROWTH = 50
+NO_PLACE = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
+"""What the disk answers to a name that is a file and a folder at once, or too long; more space helps against none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +114,7 @@ def fetch(name: str, folder: Path, report: Report = print) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         if wanted.archive:
             report(f"{name}: unpacking")
-            _unpack(whole, target, wanted.inside)
+            unpack(whole, target, wanted.inside)
         else:
             _convert(whole, target)
         whole.unlink()
@@ -202,21 +204,22 @@ def _has_digest(path: Path, digest: str) -> bool:
 # ----------------------------------------------------------------------------------------------------------- unpacking
 
 
-def _unpack(archive: Path, target: Path, inside: str) -> None:
-    """All files of the archive, or those in its folder ``inside``, as the folder ``target``; whole or not at all."""
+def unpack(archive: Path, target: Path, inside: str) -> None:
+    """All files of the archive, or those in its folder ``inside``, as the folder ``target``; whole or not at all.
+
+    An archive that is refused is removed: the next fetch would only go on from it.
+    """
     unfinished = target.with_name(f".{target.name}.unpacking")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         room = min(MOST_UNPACKED, MOST_GROWTH * max(archive.stat().st_size, BLOCK))
         count = 0
-        for name, stream in _members(archive):
+        for name, blocks in _members(archive):
             place = _place(name, inside)
             if place is None:
                 continue
-            path = unfinished / place
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with stream, path.open("wb") as file:
-                while block := stream.read(BLOCK):
+            with _new_file(unfinished / place) as file:
+                for block in blocks:
                     room -= len(block)
                     if room < 0:
                         raise DataError(f"{archive} unpacks to far more than it should; it was not unpacked")
@@ -225,11 +228,25 @@ def _unpack(archive: Path, target: Path, inside: str) -> None:
         if not count:
             raise DataError(f"{archive} holds nothing in {inside or 'it'}; it is not the archive that was published")
         os.replace(unfinished, target)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
+    except DataError:
         archive.unlink()
-        raise DataError(f"{archive} is a damaged archive ({error}); it was removed, fetch it again") from error
+        raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _new_file(path: Path) -> IO[bytes]:
+    """The file, to be written, in a folder that is made where it is missing; ``DataError`` for an impossible name."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
+    except OSError as error:
+        if error.errno not in NO_PLACE:
+            raise
+        raise DataError(
+            f"an archive holds {path.name[:40]!r}, which is both a file and a folder in it or too long for a disk; "
+            "it was removed, fetch it again"
+        ) from error
 
 
 def _place(name: str, inside: str) -> PurePosixPath | None:
@@ -245,15 +262,34 @@ def _place(name: str, inside: str) -> PurePosixPath | None:
     return path.relative_to(inside) if path.is_relative_to(inside) else None
 
 
-def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+def _members(archive: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Name and contents of every regular file; links and devices of any kind are left out."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as packed:
-            for member in packed.infolist():
-                if not member.is_dir() and not stat.S_ISLNK(member.external_attr >> 16):
-                    yield member.filename, packed.open(member)
-        return
-    with tarfile.open(archive) as packed:
-        for member in packed:
-            if member.isreg() and (stream := packed.extractfile(member)):
-                yield member.name, stream
+    with _reading(archive):
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as packed:
+                for member in packed.infolist():
+                    if not member.is_dir() and not stat.S_ISLNK(member.external_attr >> 16):
+                        yield member.filename, _blocks(archive, packed.open(member))
+            return
+        with tarfile.open(archive) as packed:
+            for member in packed:
+                if member.isreg() and (stream := packed.extractfile(member)):
+                    yield member.name, _blocks(archive, stream)
+
+
+def _blocks(archive: Path, stream: IO[bytes]) -> Iterator[bytes]:
+    with _reading(archive), stream:
+        while block := stream.read(BLOCK):
+            yield block
+
+
+@contextmanager
+def _reading(archive: Path) -> Iterator[None]:
+    """Whatever goes wrong with the archive itself as a ``DataError``; what is written meanwhile lies outside."""
+    try:
+        yield
+    except Exception as error:  # zipfile, tarfile and the decompressors raise nearly any type on damaged bytes
+        raise DataError(
+            f"{archive} is a damaged archive, or another file in its place, such as the login page of a network; it "
+            "was removed, fetch it again"
+        ) from error

@@ -1,6 +1,6 @@
 """Your own pictures: any folder, with tags, simple pictures, and label maps if you have them."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from wsss_lib.data.pictures import (
     resize_image,
     resize_label_map,
 )
-from wsss_lib.data.tags import classes_in_tags, read_tags
+from wsss_lib.data.tags import classes_in_tags, one_spelling, read_tags
 from wsss_lib.vocabulary import IGNORE, DataError, Image, LabelMap, LabelSpace, SceneSet, SettingsError, TagTable
 
 MOST_CLASSES = 255
@@ -41,9 +41,13 @@ class OwnFolders:
 
 def own_label_space(tags: Path, classes: Sequence[str] = ()) -> LabelSpace:
     """The classes that are given, else all that the tags name, sorted, in colours that can be told apart."""
-    named = tuple(classes) or classes_in_tags(tags)
+    named = tuple(map(one_spelling, classes)) or classes_in_tags(tags)
     if not 1 < len(named) <= MOST_CLASSES:
-        raise SettingsError(f"{len(named)} classes; a segmentation needs at least 2 and at most {MOST_CLASSES}")
+        source = "the list of classes" if classes else tags
+        advice = "give another list" if classes else "check that every picture has its tags and every quote is closed"
+        raise SettingsError(
+            f"{source} names {len(named)} classes; a segmentation needs at least 2 and at most {MOST_CLASSES}: {advice}"
+        )
     if repeated := sorted({name for name in named if named.count(name) > 1}):
         raise SettingsError(f"the class {repeated[0]!r} is named twice; give every class once")
     if strange := sorted(set(classes_in_tags(tags)) - set(named)):
@@ -105,14 +109,14 @@ def _tagged(folders: OwnFolders, files: Mapping[str, Path]) -> tuple[dict[str, P
     return tagged, table[table.any(1)]
 
 
-def _labels_of(folders: OwnFolders, known: Container[str], names: Sequence[str]) -> list[Path | None]:
+def _labels_of(folders: OwnFolders, pictures: Iterable[str], names: Sequence[str]) -> list[Path | None]:
     assert folders.labels is not None
-    found = list_pictures(folders.labels)
-    if strange := sorted(name for name in found if name not in known):
+    found = {one_spelling(name): path for name, path in list_pictures(folders.labels).items()}
+    if strange := sorted(found[name].stem for name in found.keys() - set(map(one_spelling, pictures))):
         raise DataError(f"{folders.labels} has label maps without a picture ({few(strange)}); call each as its picture")
     if not found:
         raise DataError(f"{folders.labels} holds no label map; leave out the labels, or give index PNGs")
-    return [found.get(name) for name in names]
+    return [found.get(one_spelling(name)) for name in names]
 
 
 def _bounded(paths: Sequence[Path], longest_side: int, index: int) -> Image:

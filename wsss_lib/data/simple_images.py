@@ -3,11 +3,11 @@
 Layout: ``<class>/<file>``, perhaps with a ``manifest.csv`` (columns ``file`` and ``class``), which then says what
 belongs to the set. The folders' classes are finer than some targets and wider than others, so a table sends each of
 them to a class of the target label space or to none: such a class stays in the classifier as one that only absorbs
-what is none of the targets.
+what is none of the targets. Names are compared by ``tags.one_spelling``.
 """
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from wsss_lib.data.disk import few, list_pictures
 from wsss_lib.data.label_spaces import CAMVID, CITYSCAPES
 from wsss_lib.data.pictures import fingerprint_of_files, image_reader
+from wsss_lib.data.tags import one_spelling
 from wsss_lib.vocabulary import IGNORE, DataError, Image, LabelSpace, SimpleSet
 
 MANIFEST = "manifest.csv"
@@ -101,7 +102,7 @@ def target_of(simple_class: str, target: LabelSpace) -> int:
 
     By the table of the label space, else by the name as it is, else with spaces for underscores.
     """
-    table = TARGETS.get(target.name, {})
+    table, simple_class = TARGETS.get(target.name, {}), one_spelling(simple_class)
     names = (table[simple_class],) if simple_class in table else (simple_class, simple_class.replace("_", " "))
     return next((target.classes.index(name) for name in names if name in target.classes), IGNORE)
 
@@ -114,14 +115,20 @@ def missing_targets(simple: SimpleSet) -> tuple[str, ...]:
 
 
 def find_simple_pictures(root: Path) -> dict[str, list[Path]]:
-    """Simple class -> its picture files, both sorted; from the manifest where there is one, else from the folders."""
+    """Simple class -> its picture files, both sorted; from the manifest where there is one, else from the folders.
+
+    Classes are in one spelling, whatever their folders are in; paths are those on disk.
+    """
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; give the folder that holds one folder of pictures for each class")
     manifest = root / MANIFEST
     files = _files_of_manifest(manifest) if manifest.is_file() else files_of_folders(root)
     if not files:
         raise DataError(f"{root} holds no pictures in class folders; unpack the data again, one folder a class")
-    return {name: sorted(files[name]) for name in sorted(files)}
+    merged: dict[str, list[Path]] = {}
+    for name, paths in files.items():
+        merged.setdefault(one_spelling(name), []).extend(paths)
+    return {name: sorted(merged[name]) for name in sorted(merged)}
 
 
 def files_of_folders(root: Path) -> dict[str, list[Path]]:
@@ -136,16 +143,27 @@ def _files_of_manifest(manifest: Path) -> dict[str, list[Path]]:
             rows = [(row.get("class"), row.get("file")) for row in csv.DictReader(stream)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{manifest} cannot be read as CSV ({error}); {_REPAIR_MANIFEST}") from None
-    pairs = sorted({(name, manifest.parent / file) for name, file in rows if name and file})
+    if not rows:
+        raise DataError(f"{manifest} is empty, so it lists no picture; {_REPAIR_MANIFEST}")
+    pairs = {(name, manifest.parent / file) for name, file in rows if name and file}
     if not all(name and file for name, file in rows):
         raise DataError(f"{manifest} has rows without a value for file or class; {_REPAIR_MANIFEST}")
-    absent = [path for _, path in pairs if not path.is_file()]
-    if absent:
+    on_disk = _spelt_as_on_disk(manifest.parent, {path for _, path in pairs})
+    if absent := sorted(path for _, path in pairs if path not in on_disk):
         raise DataError(
             f"{len(absent)} of {len(pairs)} pictures listed in {manifest} are missing ({few(absent)}); "
             "unpack the data again, or remove the manifest to take the class folders as they are"
         )
     files: dict[str, list[Path]] = {}
-    for name, path in pairs:
+    for name, path in {(one_spelling(name), on_disk[path]) for name, path in pairs}:
         files.setdefault(name, []).append(path)
     return files
+
+
+def _spelt_as_on_disk(folder: Path, paths: Set[Path]) -> dict[Path, Path]:
+    """Path -> the file in the folder that it names, perhaps in another spelling; without those that are not there."""
+    found = {path: path for path in paths if path.is_file()}
+    if len(found) < len(paths):
+        files = {one_spelling(str(file)): file for file in folder.rglob("*") if file.is_file()}
+        found |= {path: files[name] for path in paths - found.keys() if (name := one_spelling(str(path))) in files}
+    return found

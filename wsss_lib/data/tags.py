@@ -8,13 +8,15 @@ train: 9.63 of 11). The rare classes depend on it: Bicyclist is a tag of 201 of 
 
 Tags may also come from a CSV file. Its header has ``name`` (or ``id``) and ``tags``, perhaps ``split`` and other
 columns; the tags of a picture are separated by ``|``. Or from a JSON file that maps names to lists of tags. The
-background class of a label space that has one is part of every picture and is never listed.
+background class of a label space that has one is part of every picture and is never listed. Names and tags are compared
+by :func:`one_spelling`.
 """
 
 import csv
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence, Set
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,6 +27,14 @@ from wsss_lib.data.label_spaces import did_you_mean
 from wsss_lib.vocabulary import IGNORE, DataError, LabelMap, LabelSpace, SettingsError, Tags, TagTable
 
 SEPARATOR = "|"
+
+
+def one_spelling(name: str) -> str:
+    """The name with every accent in its letter (NFC); two names are the same if these are.
+
+    Archives made on macOS hold file names with the accents apart, spreadsheets and keyboards write them together.
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def tags_from_label_map(label_map: LabelMap, num_classes: int, minimum_share: float = 0.0) -> Tags:
@@ -79,13 +89,15 @@ def _listed_tags(path: Path) -> dict[str, list[str]]:
         isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) for tags in content.values()
     ):
         raise DataError(f'{path} must map picture names to lists of tags, such as {{"a": ["road", "car"]}}')
-    return {name: [tag.strip() for tag in tags if tag.strip()] for name, tags in content.items()}
+    return {name: _clean(tags) for name, tags in content.items()}
 
 
 def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        raise ValueError("a name is there twice")
+    content: dict[str, object] = {}
+    for name, value in pairs:
+        if name in content:
+            raise ValueError(f"a name is there twice: {name!r}")
+        content[name] = value
     return content
 
 
@@ -100,25 +112,60 @@ def read_tags_csv(path: Path, names: Sequence[str], label_space: LabelSpace, *, 
 
 
 def _table(path: Path, listed: Mapping[str, list[str]], names: Sequence[str], label_space: LabelSpace) -> TagTable:
-    listed = _without_endings(listed, set(names))
-    _check_same_names(path, list(listed), names)
+    rows = _rows_of_pictures(path, listed, names)
     table = np.zeros((len(names), len(label_space)), dtype=bool)
     if label_space.background is not None:
         table[:, label_space.background] = True
     for picture, name in enumerate(names):
-        for tag in listed[name]:
+        for tag in listed[rows[name]]:
             table[picture, _class_of_tag(tag, name, path, label_space)] = True
     return table
 
 
-def _without_endings(listed: Mapping[str, list[str]], names: Set[str]) -> dict[str, list[str]]:
-    """A row may also be called as its file, with the ending: a list of files is what programs write."""
-    found = {}
-    for name, tags in listed.items():
+def _rows_of_pictures(path: Path, listed: Iterable[str], names: Sequence[str]) -> dict[str, str]:
+    """Picture -> the name of its row, which may also be that of its file: a list of files is what programs write.
+
+    Raises ``DataError`` unless every picture has one row and every row a picture.
+    """
+    pictures = _pictures_by_spelling(names)
+    rows: dict[str, str] = {}
+    without_picture: list[str] = []
+    for row in listed:
+        name = one_spelling(row)
         stem, _, ending = name.rpartition(".")
-        is_file = f".{ending.lower()}" in PICTURE_SUFFIXES and name not in names and stem in names - listed.keys()
-        found[stem if is_file else name] = tags
-    return found
+        without_ending = stem if f".{ending.lower()}" in PICTURE_SUFFIXES else name
+        picture = pictures.get(name, pictures.get(without_ending))
+        if picture is None:
+            without_picture.append(row)
+        elif picture in rows:
+            raise DataError(
+                f"{path} has two rows for the picture {picture!r} ({rows[picture]} and {row}); keep one, with all its "
+                "tags"
+            )
+        else:
+            rows[picture] = row
+    if without_row := sorted(set(names) - set(rows)):
+        raise DataError(f"{path} has no row for {few(without_row)}; add a row with name and tags for each picture")
+    if without_picture:
+        without_picture.sort()
+        raise DataError(
+            f"{path} has rows for pictures that are not there: {few(without_picture)}"
+            f"{did_you_mean(without_picture[0], names)}; "
+            "remove the rows or add the pictures (names are file names, with or without their endings)"
+        )
+    return rows
+
+
+def _pictures_by_spelling(names: Sequence[str]) -> dict[str, str]:
+    """The names by :func:`one_spelling`; ``DataError`` where two pictures share it, as no row could tell them apart."""
+    pictures: dict[str, str] = {}
+    for name in names:
+        if pictures.setdefault(one_spelling(name), name) != name:
+            raise DataError(
+                f"two pictures are called {name!r}, one with its accents in the letters and one with them apart; "
+                "rename or remove one"
+            )
+    return pictures
 
 
 def names_in_tags_csv(path: Path, split: str | None = None) -> tuple[str, ...]:
@@ -130,29 +177,40 @@ def _rows_by_name(path: Path, split: str | None) -> dict[str, str]:
     """Picture name -> its ``tags`` cell."""
     rows: dict[str, str] = {}
     for row in _read_rows(path, split):
-        name = row["name" if "name" in row else "id"].strip()
+        name = _name_in(row)
         if name in rows:
             raise DataError(f"{path} has two rows for the picture {name!r}; keep one, with all its tags")
         rows[name] = row["tags"]
     return rows
 
 
+def _name_in(row: Mapping[str, str]) -> str:
+    return row["name" if "name" in row else "id"].strip()
+
+
 def _read_rows(path: Path, split: str | None) -> list[dict[str, str]]:
+    """The rows with anything in them; each has a name."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, restval="")
-            columns, rows = set(reader.fieldnames or ()), list(reader)
+            columns = set(reader.fieldnames or ())
+            by_line = [(reader.line_num, row) for row in reader]
     except FileNotFoundError:
         raise DataError(f"there is no tags file {path}; it needs a header name,tags and one row a picture") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a CSV file of tags ({error}); save it as plain UTF-8 CSV") from None
     if "tags" not in columns or not columns & {"name", "id"}:
         raise DataError(f"{path} has the columns {sorted(columns)}; its header must have name (or id) and tags")
-    for line, row in enumerate(rows, start=2):
+    for line, row in by_line:
         if any(cell.strip() for cell in row.pop(None, ())):  # what DictReader finds beyond the header
             raise DataError(
-                f"{path} has more cells than its header in row {line}; separate the tags of a picture by {SEPARATOR}"
+                f"{path} has more cells than its header in line {line}; separate the tags of a picture by {SEPARATOR}"
             )
+    # Spreadsheets also save the rows that were emptied.
+    by_line = [(line, row) for line, row in by_line if any(cell.strip() for cell in row.values())]
+    if nameless := [line for line, row in by_line if not _name_in(row)]:
+        raise DataError(f"{path} names no picture in line {nameless[0]}; add the picture's name or remove the row")
+    rows = [row for _, row in by_line]
     if split is None:
         return rows
     if "split" not in columns:
@@ -160,21 +218,12 @@ def _read_rows(path: Path, split: str | None) -> list[dict[str, str]]:
     return [row for row in rows if row["split"].strip() == split]
 
 
-def _check_same_names(path: Path, listed: Sequence[str], names: Sequence[str]) -> None:
-    without_row = sorted(set(names) - set(listed))
-    if without_row:
-        raise DataError(f"{path} has no row for {few(without_row)}; add a row with name and tags for each picture")
-    without_picture = sorted(set(listed) - set(names))
-    if without_picture:
-        hint = did_you_mean(without_picture[0], names)
-        raise DataError(
-            f"{path} has rows for pictures that are not there: {few(without_picture)}{hint}; "
-            "remove the rows or add the pictures (names are file names, with or without their endings)"
-        )
-
-
 def _split_tags(cell: str) -> list[str]:
-    return [tag.strip() for tag in cell.split(SEPARATOR) if tag.strip()]
+    return _clean(cell.split(SEPARATOR))
+
+
+def _clean(tags: Iterable[str]) -> list[str]:
+    return [one_spelling(tag.strip()) for tag in tags if tag.strip()]
 
 
 def _class_of_tag(tag: str, name: str, path: Path, label_space: LabelSpace) -> int:

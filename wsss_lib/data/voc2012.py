@@ -22,7 +22,7 @@ import scipy.io
 
 from wsss_lib.data.disk import few
 from wsss_lib.data.label_spaces import VOC, did_you_mean
-from wsss_lib.data.pictures import check_sizes, fingerprint_of_files, image_reader, read_label_map
+from wsss_lib.data.pictures import fingerprint_of_files, image_reader, picture_size, read_label_map
 from wsss_lib.data.tags import tag_table
 from wsss_lib.vocabulary import IGNORE, DataError, LabelMap, SceneSet, SettingsError
 
@@ -36,22 +36,24 @@ HOW_TO_GET_SBD = (
     "get benchmark.tgz of SBD, unpack benchmark_RELEASE/ beside VOCdevkit/, or put the converted label maps into "
     "VOCdevkit/VOC2012/SegmentationClassAug/"
 )
+HOW_TO_GET_TEST = (
+    "register at host.robots.ox.ac.uk:8080, get VOC2012test.tar, and unpack it where VOCtrainval_11-May-2012.tar is "
+    "unpacked, into the same VOCdevkit/"
+)
 
 
 def voc2012(root: Path, split: str) -> SceneSet:
     """One split at the pictures' own sizes, in the order of the lists.
 
     Tags are the classes of the label maps, and the background in every picture. All label maps are read once here,
-    pictures only on demand. Raises ``DataError`` where anything is missing or damaged; SBD is a part of ``train``.
+    pictures only on demand. Raises ``DataError`` where anything is missing or damaged, or a picture and its label map
+    are no pair; SBD is a part of ``train``.
     """
     names = find_names(root, split)
     pictures = find_pictures(root, split, names)
     labels = [] if split == "test" else find_labels(root, split, names)
-    if labels:
-        pairs = [(a, b) for a, b in zip(pictures, labels, strict=True) if b.suffix == ".png"]
-        check_sizes([a for a, _ in pairs], [b for _, b in pairs])
     label_map = partial(_label_map, labels) if labels else None
-    tags = None if label_map is None else tag_table(label_map, len(names), len(VOC))
+    tags = tag_table(partial(_paired_label_map, pictures, labels), len(names), len(VOC)) if labels else None
     if tags is not None:
         tags[:, VOC.background] = True
     return SceneSet(
@@ -76,9 +78,21 @@ def devkit(root: Path) -> Path:
 
 def sbd(root: Path) -> Path | None:
     """The folder of SBD, beside the development kit or in it; ``None`` without it."""
-    kit = devkit(root)
-    places = [parent / "benchmark_RELEASE" / "dataset" for parent in (root, kit, kit.parent, kit.parent.parent)]
+    places = [place / "dataset" for place in _places_of_sbd(root)]
     return next((place for place in places if (place / "cls").is_dir()), None)
+
+
+def is_begun(root: Path, split: str) -> bool:
+    """Whether anything of the package that brings a split is there: SBD of ``train``, the test package of ``test``."""
+    kit = devkit(root)
+    if split == "train":
+        return any(place.is_dir() for place in (kit / "SegmentationClassAug", *_places_of_sbd(root)))
+    return split != "test" or _list_file(root, split).is_file()
+
+
+def _places_of_sbd(root: Path) -> list[Path]:
+    kit = devkit(root)
+    return [parent / "benchmark_RELEASE" for parent in (root, kit, kit.parent, kit.parent.parent)]
 
 
 def find_names(root: Path, split: str) -> list[str]:
@@ -87,54 +101,62 @@ def find_names(root: Path, split: str) -> list[str]:
         raise SettingsError(
             f"{split!r} is not a split of VOC 2012{did_you_mean(split, COUNTS)}; there are {few(COUNTS, 4)}"
         )
-    lists = devkit(root) / "ImageSets" / "Segmentation"
     if split != "train":
-        return read_list(lists / f"{split.removesuffix('_voc')}.txt")
-    own, held_out = read_list(lists / "train.txt"), set(read_list(lists / "val.txt"))
-    return [*own, *sorted(_augmenting(root) - set(own) - held_out)]
+        return read_list(_list_file(root, split), HOW_TO_GET_TEST if split == "test" else HOW_TO_GET)
+    own, held_out = (read_list(_list_file(root, part), HOW_TO_GET) for part in ("train_voc", "val"))
+    return [*own, *sorted(_augmenting(root) - {*own, *held_out})]
+
+
+def _list_file(root: Path, split: str) -> Path:
+    return devkit(root) / "ImageSets" / "Segmentation" / f"{split.removesuffix('_voc')}.txt"
 
 
 def _augmenting(root: Path) -> set[str]:
     """Every picture that SBD has labels of, whichever way they came."""
-    converted, original = devkit(root) / "SegmentationClassAug", sbd(root)
-    if converted.is_dir():
-        return {path.stem for path in converted.glob("*.png")}
+    maps, original = (devkit(root) / "SegmentationClassAug").glob("*.png"), sbd(root)
+    if converted := {path.stem for path in maps if not path.name.startswith(".")}:
+        return converted
     if original is None:
         raise DataError(f"the {COUNTS['train']:,} training pictures need SBD, which is not in {root}; {HOW_TO_GET_SBD}")
-    return {name for part in ("train", "val") for name in read_list(original / f"{part}.txt")}
+    return {name for part in ("train", "val") for name in read_list(original / f"{part}.txt", HOW_TO_GET_SBD)}
 
 
-def read_list(path: Path) -> list[str]:
-    """The first word of every line: picture ids."""
+def read_list(path: Path, remedy: str) -> list[str]:
+    """The first word of every line: picture ids. ``remedy`` says where the list comes from."""
     try:
         names = [line.split()[0] for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except FileNotFoundError:
-        raise DataError(f"there is no list {path}; {HOW_TO_GET}") from None
+        raise DataError(f"there is no list {path}; {remedy}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the list {path} cannot be read ({error}); {HOW_TO_GET}") from None
+        raise DataError(f"the list {path} cannot be read ({error}); {remedy}") from None
     if strange := [name for name in names if Path(name).name != name]:
         raise DataError(f"{path} lists {strange[0]!r}, which is no picture id; take the list of the data set")
     if not names:
-        raise DataError(f"the list {path} is empty; {HOW_TO_GET}")
+        raise DataError(f"the list {path} is empty; {remedy}")
     return names
 
 
 def find_pictures(root: Path, split: str, names: Sequence[str]) -> list[Path]:
     """The pictures of the ids, in their order."""
     pictures = [devkit(root) / "JPEGImages" / f"{name}.jpg" for name in names]
-    _refuse_missing(f"pictures of VOC's {split} split", pictures, HOW_TO_GET)
+    remedy = HOW_TO_GET_TEST if split == "test" else HOW_TO_GET
+    _refuse_missing(f"pictures of VOC's {split} split", pictures, remedy)
     return pictures
 
 
 def find_labels(root: Path, split: str, names: Sequence[str]) -> list[Path]:
     """The label file of every id: VOC's own, else a converted one of SBD, else SBD's."""
     kit, original = devkit(root), sbd(root)
+    own = set(read_list(_list_file(root, split), HOW_TO_GET))
     labels = []
     for name in names:
         places = [kit / "SegmentationClass" / f"{name}.png", kit / "SegmentationClassAug" / f"{name}.png"]
         places += [] if original is None else [original / "cls" / f"{name}.mat"]
-        labels.append(next(filter(Path.is_file, places), places[0]))
-    _refuse_missing(f"label maps of VOC's {split} split", labels, HOW_TO_GET)
+        meant = places[0] if name in own else places[-1]
+        labels.append(next(filter(Path.is_file, places), meant))
+    of_voc, of_sbd = ([path for path in labels if (path.suffix == ".mat") is from_sbd] for from_sbd in (False, True))
+    _refuse_missing(f"label maps of VOC's {split} split", of_voc, HOW_TO_GET)
+    _refuse_missing(f"label maps of SBD for VOC's {split} split", of_sbd, HOW_TO_GET_SBD)
     return labels
 
 
@@ -162,3 +184,15 @@ def read_voc_labels(path: Path) -> LabelMap:
 
 def _label_map(files: Sequence[Path], index: int) -> LabelMap:
     return read_voc_labels(files[index])
+
+
+def _paired_label_map(pictures: Sequence[Path], labels: Sequence[Path], index: int) -> LabelMap:
+    """:func:`_label_map`; ``DataError`` if its picture has another size. A ``.mat`` tells its size when it is read."""
+    label_map = _label_map(labels, index)
+    (width, height), (label_height, label_width) = picture_size(pictures[index]), label_map.shape
+    if (width, height) != (label_width, label_height):
+        raise DataError(
+            f"{pictures[index]} is {width} x {height} but its label map {labels[index]} is {label_width} x "
+            f"{label_height}; they are not a pair, so unpack both again from one source"
+        )
+    return label_map

@@ -1,4 +1,7 @@
-"""What a folder of data sets holds, and what is missing or damaged in it: every file is opened, nothing is changed.
+"""What a folder of data sets holds, and what is missing or damaged in it; nothing is changed.
+
+Every picture and label map that a run would read is opened. Of Cityscapes' sequences it is only seen that they are
+there.
 
 The folder has one folder for each data set, named as in ``CHECKS``. A finding is an ``"error"`` if a run on that data
 would stop or measure the wrong thing, a ``"warning"`` if it would go on but a reader should know, and ``"ok"`` for what
@@ -23,7 +26,6 @@ from wsss_lib.data.check.findings import (
 from wsss_lib.data.check.journal import Journal
 from wsss_lib.data.disk import list_pictures
 from wsss_lib.data.label_spaces import CAMVID, CITYSCAPES, MSRC21, VOC
-from wsss_lib.data.pictures import read_label_map
 from wsss_lib.data.tags import names_in_tags_csv
 from wsss_lib.vocabulary import DataError
 
@@ -116,23 +118,6 @@ def _check_msrc21(root: Path, journal: Journal) -> Iterator[Finding]:
     yield from repeated("msrc21", "splits", files, TRAIN_WITHOUT)
 
 
-def _check_voc_mini(root: Path, journal: Journal) -> Iterator[Finding]:
-    pictures, labels = list_pictures(root / "images"), list_pictures(root / "labels")
-    yield from check_tags("voc12_mini", root / "tags.csv", list(pictures), VOC)
-    yield from left_over("voc12_mini", "label maps have no picture", set(labels) - set(pictures))
-    yield from check_split(
-        Split(
-            dataset="voc12_mini",
-            name="all",
-            pictures=pictures,
-            labels={name: labels[name] for name in pictures if name in labels},
-            read_labels=lambda path: read_label_map(path, VOC),
-            label_space=VOC,
-        ),
-        journal,
-    )
-
-
 def _check_simple_images(root: Path, journal: Journal) -> Iterator[Finding]:
     files = simple_images.find_simple_pictures(root)
     every = [path for paths in files.values() for path in paths]
@@ -190,14 +175,15 @@ def _check_sequences(root: Path, split: str, frames: list[str]) -> Iterator[Find
 
 
 def _check_voc2012(root: Path, journal: Journal) -> Iterator[Finding]:
+    voc2012.devkit(root)  # without it no split says more than that it is not there
     files: dict[str, list[Path]] = {}
     for split in ("train_voc", "train", "val", "test"):
         try:
             names = voc2012.find_names(root, split)
             pictures = voc2012.find_pictures(root, split, names)
             labels = [] if split == "test" else voc2012.find_labels(root, split, names)
-        except DataError as error:  # SBD and the test pictures are further packages
-            severity = "warning" if split in ("train", "test") else "error"
+        except DataError as error:  # SBD and the test pictures are further packages, which may be left out whole
+            severity = "error" if voc2012.is_begun(root, split) else "warning"
             yield Finding(dataset="voc2012", severity=severity, message=f"{split}: {error}")
             continue
         if split != "train_voc":
@@ -213,11 +199,26 @@ def _check_voc2012(root: Path, journal: Journal) -> Iterator[Finding]:
     yield from repeated("voc2012", "splits", files, TRAIN_WITHOUT)
 
 
-def _check_imagenet(root: Path, _: Journal) -> Iterator[Finding]:
-    """Counts alone: its pictures are too many to open, and the classifier names one that it cannot read."""
-    for report in imagenet.imagenet_report(root):
+def _check_imagenet(root: Path, journal: Journal) -> Iterator[Finding]:
+    """Pictures that the classifier learns from are decoded, at most 1,300 of a class; the others are counted."""
+    reports = imagenet.imagenet_report(root)
+    used = [path for report in reports for path in _used_of_imagenet(root, report)]
+    if not used:
+        message = f"{root} has no picture of any synset of the table; {imagenet.HOW_TO_GET}"
+        yield Finding(dataset="imagenet", severity="error", message=message)
+        return
+    _, problems = journal.attempt_all("decoded", decode, used)
+    yield from damaged("imagenet", "pictures", problems, len(used))
+    for report in reports:
         severity = "ok" if report.taken >= THIN and not report.stand_in else "warning"
         yield Finding(dataset="imagenet", severity=severity, message=str(report))
+
+
+def _used_of_imagenet(root: Path, report: imagenet.ClassReport) -> list[Path]:
+    """The pictures that a class takes: those of the synsets found, in their order, up to the number taken."""
+    folders = imagenet.synset_folders(root)
+    there = [path for found in report.found for path in list_pictures(folders[found.split()[0]]).values()]
+    return there[: report.taken]
 
 
 CHECKS: dict[str, Callable[[Path, Journal], Iterator[Finding]]] = {
@@ -227,5 +228,4 @@ CHECKS: dict[str, Callable[[Path, Journal], Iterator[Finding]]] = {
     "simple_images": _check_simple_images,
     "msrc21": _check_msrc21,
     "voc2012": _check_voc2012,
-    "voc12_mini": _check_voc_mini,
 }

@@ -112,7 +112,7 @@ def shape_and_classes(split: Split, path: Path) -> tuple[int, int, int]:
 
 
 def check_tags(
-    dataset: str, tags_csv: Path, names: Sequence[str], label_space: LabelSpace, split: str | None = None
+    dataset: str, tags_csv: Path, names: Sequence[str], label_space: LabelSpace, split: str
 ) -> Iterator[Finding]:
     try:
         read_tags_csv(tags_csv, names, label_space, split=split)
