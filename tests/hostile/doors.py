@@ -3,25 +3,34 @@
 What a door gives back for a file that is still valid is checked as well: nothing half-read may pass.
 """
 
+import io
+import tarfile
+import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy.io
 import torch
 from PIL import Image as Pillow
 from safetensors.torch import save_file
 from torchvision.models import mobilenet_v2
 
 from wsss_lib.classification.backbones import build_backbone
-from wsss_lib.data.label_spaces import CAMVID
+from wsss_lib.data.fetch import unpack
+from wsss_lib.data.label_spaces import CAMVID, VOC
 from wsss_lib.data.pictures import read_image, read_label_map
+from wsss_lib.data.simple_images import find_simple_pictures
 from wsss_lib.data.tags import classes_in_tags, read_tags
+from wsss_lib.data.voc2012 import read_list, read_voc_labels
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
 from wsss_lib.segmentation.networks import build_network
 from wsss_lib.segmentation.predict import Segmenter, load_segmenter, save_segmenter
 from wsss_lib.training.compute import choose_compute
 from wsss_lib.training.loop import TrainingConfig, train
+from wsss_lib.vocabulary import WsssError
 
 CPU = choose_compute("cpu", "float32")
 NAMES = ("a", "b")
@@ -89,6 +98,50 @@ def _network(file: str) -> Callable[[Path], Path]:
     return write
 
 
+def _manifest(folder: Path) -> Path:
+    for name in ("sky", "road"):
+        (folder / name).mkdir()
+        _picture(".png")(folder / name)
+    return _text("manifest.csv", "file,class\nsky/picture.png,sky\nroad/picture.png,road\n")(folder)
+
+
+def _sbd_labels(folder: Path) -> Path:
+    labels = np.random.default_rng(0).integers(0, len(VOC), (12, 16)).astype(np.uint8)
+    scipy.io.savemat(folder / "labels.mat", {"GTcls": {"Segmentation": labels}}, do_compression=True)
+    return folder / "labels.mat"
+
+
+def _zip(folder: Path) -> Path:
+    with zipfile.ZipFile(folder / "data.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in ("camvid/train.txt", "camvid/val.txt"):
+            packed.writestr(name, "a.png\nb.png\n" * 20)
+    return folder / "data.zip"
+
+
+def _tar(folder: Path) -> Path:
+    with tarfile.open(folder / "data.tar.gz", "w:gz") as packed:
+        for name in ("camvid/train.txt", "camvid/val.txt"):
+            content = b"a.png\nb.png\n" * 20
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            packed.addfile(member, io.BytesIO(content))
+    return folder / "data.tar.gz"
+
+
+def _unpacked(path: Path) -> object:
+    """What comes out of a copy: an archive that is refused is removed, and one that is not leaves a folder."""
+    with tempfile.TemporaryDirectory() as aside:
+        copy, target = Path(aside) / path.name, Path(aside) / "camvid"
+        copy.write_bytes(path.read_bytes())
+        try:
+            unpack(copy, target, "camvid")
+        except WsssError:
+            assert not copy.exists()
+            assert not list(Path(aside).iterdir())
+            raise
+        return {file.name: file.read_bytes() for file in target.iterdir()}
+
+
 def _predict(path: Path) -> object:
     labels = load_segmenter(path.parent, CPU).predict(np.zeros((12, 16, 3), dtype=np.uint8))
     assert labels.shape == (12, 16)
@@ -142,6 +195,11 @@ DOORS: dict[str, Door] = {
     "record of the store": Door(_record, load_json),
     "backbone weights": Door(_backbone_weights, lambda path: build_backbone("mobilenet_v2", path)),
     "network weights": Door(_network("network.safetensors"), _predict),
+    "manifest of simple pictures": Door(_manifest, lambda path: find_simple_pictures(path.parent)),
+    "list of pictures": Door(_text("val.txt", "a\nb 1\n\nc\n"), lambda path: read_list(path, "unpack the data again")),
+    "label map of SBD": Door(_sbd_labels, read_voc_labels),
+    "zip archive": Door(_zip, _unpacked),
+    "tar archive": Door(_tar, _unpacked),
     "network description": Door(_network("network.json"), _predict),
     "checkpoint": Door(_checkpoint, _resumed),
 }
