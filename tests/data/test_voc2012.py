@@ -128,6 +128,16 @@ def test_missing_files_are_counted(voc_root: Path) -> None:
         voc2012(voc_root / "elsewhere", "val")
 
 
+def test_labels_of_sbd_do_not_stand_for_those_that_scores_are_published_on(voc_root: Path, paint) -> None:
+    own = sorted((voc_root / KIT / "SegmentationClass").glob("*.png"))
+    for path in own:
+        paint(voc_root / KIT / "SegmentationClassAug" / path.name, np.full((6, 8), 15))
+        path.unlink()
+    for split in ("val", "train"):
+        with pytest.raises(DataError, match=rf"label maps of VOC's {split} split are missing \("):
+            voc2012(voc_root, split)
+
+
 def test_what_is_missing_of_a_further_package_names_that_package(voc_root: Path) -> None:
     (voc_root / "benchmark_RELEASE" / "dataset" / "val.txt").unlink()
     with pytest.raises(DataError, match=r"there is no list .*val\.txt; get benchmark\.tgz"):

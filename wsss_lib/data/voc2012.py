@@ -145,15 +145,17 @@ def find_pictures(root: Path, split: str, names: Sequence[str]) -> list[Path]:
 
 
 def find_labels(root: Path, split: str, names: Sequence[str]) -> list[Path]:
-    """The label file of every id: VOC's own, else a converted one of SBD, else SBD's."""
+    """The label file of every id: VOC's own for those on its list, else a converted one of SBD, else SBD's."""
     kit, original = devkit(root), sbd(root)
     own = set(read_list(_list_file(root, split), HOW_TO_GET))
     labels = []
     for name in names:
-        places = [kit / "SegmentationClass" / f"{name}.png", kit / "SegmentationClassAug" / f"{name}.png"]
-        places += [] if original is None else [original / "cls" / f"{name}.mat"]
-        meant = places[0] if name in own else places[-1]
-        labels.append(next(filter(Path.is_file, places), meant))
+        if name in own:  # SBD drew these too, but scores are published on VOC's own
+            places = [kit / "SegmentationClass" / f"{name}.png"]
+        else:
+            places = [kit / "SegmentationClassAug" / f"{name}.png"]
+            places += [] if original is None else [original / "cls" / f"{name}.mat"]
+        labels.append(next(filter(Path.is_file, places), places[-1]))
     of_voc, of_sbd = ([path for path in labels if (path.suffix == ".mat") is from_sbd] for from_sbd in (False, True))
     _refuse_missing(f"label maps of VOC's {split} split", of_voc, HOW_TO_GET)
     _refuse_missing(f"label maps of SBD for VOC's {split} split", of_sbd, HOW_TO_GET_SBD)
