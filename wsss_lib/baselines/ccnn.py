@@ -51,7 +51,8 @@ class CcnnConfig:
     """The constraints on the share of a class, s_l = mean over pixels of P(l), and the solver. Defaults: CCNN's code.
 
     Every foreground tag has s_l >= ``minimum_share``; with ``reference_tags`` (8 in specification 6.1) the bound is
-    ``minimum_share * reference_tags / T`` for T foreground tags, so that many tags do not ask for equal shares.
+    ``minimum_share * reference_tags / T`` for T foreground tags, so that many tags do not ask for equal shares:
+    the specification asks for a second row by that bound, which no profile has (every table has CCNN's own bound).
     ``slack`` is the weight of a violation and so the largest shift of a class's logits; ``tolerance`` is the projected
     gradient, a share of the picture, at which a picture is solved; ``steps`` limits the solver.
     """

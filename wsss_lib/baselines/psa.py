@@ -65,8 +65,9 @@ class PsaConfig:
 
     ``stride`` is of the affinity grid in pixels of the segmentation settings' ``input_size``; ``radius`` in cells.
     ``alphas`` are the exponents of the background in the two CRFs and the walk.
-    ``minimum_kept``: of the sure cells that a walk of one step leaves as they are, the share that the whole walk has to
-    leave as well; with 0 it keeps its length. ``crf`` has its distances in pixels of ``input_size``.
+    ``minimum_kept``: the share of the sure cells that the whole walk leaves as they are (:func:`kept_by_the_walk`) has
+    to be at least this part of the share that one step leaves; with 0 the walk keeps its length. ``crf`` has its
+    distances in pixels of ``input_size``.
     ``per_region`` gives every superpixel the tag with the largest mean score, instead of every pixel its own.
     """
 

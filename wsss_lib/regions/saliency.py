@@ -99,7 +99,10 @@ def background_weights(path: Pairs, size: Patches, border: Int[np.ndarray, "patc
 
 
 def background_contrast(apart: Pairs, far: Pairs, ground: Patches, size: Patches) -> Patches:
-    """Mean colour distance of every patch to the ground near it, in units of ``FAINT`` and at most 1 (equation 5)."""
+    """Colour distance of every patch to the ground near it, in units of ``FAINT`` and at most 1 (equation 5).
+
+    A mean over all patches near it, in which those that are not ground count as no distance.
+    """
     weight = np.exp(-((far / SIGMA_SPACE) ** 2) / 2) * size
     contrast = (weight * apart) @ ground / weight.sum(1) / FAINT
     return contrast / max(1.0, contrast.max())
