@@ -11,7 +11,7 @@ Choices, besides those of the network:
 
 - The heat maps are those of our own localiser, as the paper gives them to other systems, and not of a second
   classifier of ImageNet pictures. Each is read where the network has its cells and divided by its maximum there, so
-  that a faint class gets labels too; threshold and margin are shares of that maximum. What lies between cells is missed.
+  that a faint class gets labels too; threshold and margin are shares of that maximum. What lies between is missed.
 - w = 1 and the margin 0.2.
 - The tags are those of each picture; where the data have tags of videos, they are the tags of its pictures.
 - A trained network is used on single pictures (``Segmenter``), where nothing moves. So that it knows standstill,
