@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as functional
 
+from wsss_lib.baselines import ae_psl as ae_psl_module
 from wsss_lib.baselines.ae_psl import (
     AePslConfig,
     Miner,
@@ -236,6 +237,66 @@ def test_no_two_trainings_of_the_classifier_see_the_same_batches(material, run, 
     for seed, turn in ((0, 0), (0, 1), (1, 0), (1, 1)):
         Miner(material, ONE, (33, 33), AePslConfig(), replace(run, seed=seed)).teach(turn)
     assert len(set(seeds)) == 4
+
+
+def test_later_parts_are_where_the_taught_classifier_looks_and_the_network_learns_from_all(
+    material, settings, run, monkeypatch
+):
+    """Picture i has the grey value i and heat in row i; taught k times, the classifier finds sky in row 10 k + i.
+
+    A part is one row, so rows i, 10 + i and 20 + i are mined; as all is salient, the rest is unknown. The mean of a map
+    is the score: (class + 1) (i + 1) / 4 before any erasing, which is when its confidence is asked.
+    """
+    taught, phases = [], {}
+
+    def maps(_classifier, image, *_, **__):
+        i, turn = int(image[-1, 0, 0]), len(taught)
+        found = torch.zeros(3, 33, 33)
+        found[:, 10 * turn + i] = 33 / 4 * (i + 1) * torch.tensor([1.0, 2.0, 3.0])[:, None] / (turn + 1)
+        return found
+
+    def row(i):
+        heat = np.zeros((3, 33, 33), dtype=np.float32)
+        heat[0, i] = 1
+        return heat
+
+    def on_labels(_network, given, _settings, labels, _run, name):
+        phases[name] = (given, labels)
+        return [0.0]
+
+    def on_cues(_network, given, _settings, _loss, _run, name):
+        phases[name] = (given, [given.seeds(i) for i in range(len(given))])
+        return [0.0]
+
+    for name, instead in {
+        "class_maps": maps,
+        "train_classifier": lambda *_, **__: taught.append(1) or [0.0],
+        "saliency": lambda image: np.ones(image.shape[:2], dtype=np.float32),
+        "figure_classes": lambda *_: ONE,
+        "train_on_labels": on_labels,
+        "train_on_cues": on_cues,
+    }.items():
+        monkeypatch.setattr(ae_psl_module, name, instead)
+    material.classifier.linear.bias.data.zero_()
+    material = replace(material, image=lambda i: np.full((33, 33, 3), i, dtype=np.uint8), heat=row)
+    config = AePslConfig(share=1.01 / 33, confidence=0.0)
+    outcome = ae_psl(material, settings, config, run)
+
+    assert len(taught) == 2
+    assert list(phases) == ["masks", "online"]
+    assert phases["masks"][0] is material
+    expected = np.full((4, 33, 33), X, dtype=np.uint8)
+    for i in range(4):
+        expected[i, [i, 10 + i, 20 + i]] = 0
+    for labels in (outcome.labels, phases["masks"][1], phases["online"][1]):
+        assert np.array_equal(labels, expected)
+    known = phases["online"][0]
+    for i in range(4):
+        assert np.array_equal(known.image(i), material.image(i))
+        assert known.heat(i).shape == (3, 1, 1)
+        sure = 1 / (1 + np.exp(-np.array([1, 2, 3]) * (i + 1) / 4))
+        assert known.heat(i).ravel() == pytest.approx(sure, abs=1e-5)
+    assert np.array_equal(known.tags, material.tags)
 
 
 @pytest.mark.parametrize("background", [False, True])

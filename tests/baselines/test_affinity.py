@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as functional
 
 from wsss_lib.baselines.affinity import DEPTHS, AffinityNetwork, affinity_loss
 from wsss_lib.classification.backbones import build_backbone
@@ -60,6 +61,52 @@ def test_every_backbone_gives_features_on_the_grid(name, stride):
         features = network(torch.rand(1, 3, 33, 49) * 255)
     assert features.shape == (1, sum(DEPTHS[name].widths), 32 // stride + 1, 48 // stride + 1)
     assert features.isfinite().all()
+
+
+@torch.no_grad()
+def test_features_are_the_layers_written_out():
+    """At stride 8 every second cell of the three maps at stride 4; 8 channels are normalised together; ELU, also last.
+
+    ELU keeps what is above 0 and makes exp(x) - 1 of the rest.
+    """
+    draw = torch.Generator().manual_seed(0)
+    network = AffinityNetwork(build_backbone("small"), 8).eval()
+    for norm in network.norms:
+        norm.weight.copy_(0.5 + torch.rand(norm.weight.shape, generator=draw))
+        norm.bias.copy_(torch.randn(norm.bias.shape, generator=draw))
+    images = 255 * torch.rand(2, 3, 33, 49, generator=draw)
+
+    def elu(x):
+        return torch.where(x > 0, x, x.exp() - 1)
+
+    parts = []
+    for depth, reduce, norm in zip(
+        network.backbone.maps(images, (8, 14, 20)), network.reduce, network.norms, strict=True
+    ):
+        reduced = functional.conv2d(depth[..., ::2, ::2], reduce.weight)
+        groups = reduced.unflatten(1, (-1, 8))
+        variance, mean = torch.var_mean(groups, (2, 3, 4), correction=0, keepdim=True)
+        normalised = ((groups - mean) / (variance + 1e-5).sqrt()).flatten(1, 2)
+        parts.append(elu(normalised * norm.weight[:, None, None] + norm.bias[:, None, None]))
+    mixed = functional.conv2d(torch.cat(parts, 1), network.mix.weight)
+    assert mixed.min() < -1 < 1 < mixed.max()
+    torch.testing.assert_close(network(images), elu(mixed), rtol=1e-3, atol=1e-3)
+
+
+def test_new_layers_start_as_published():
+    """Kaiming: deviations sqrt(2 / 32), ... / 64 and / 96; Xavier with gain 4: even up to 4 sqrt(6 / (112 + 112))."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = AffinityNetwork(build_backbone("small"), 4)
+    for layer, channels in zip(network.reduce, (32, 64, 96), strict=True):
+        assert layer.weight.std().item() == pytest.approx((2 / channels) ** 0.5, rel=0.1)
+    assert network.mix.weight.abs().max().item() == pytest.approx(4 * (6 / 224) ** 0.5, rel=0.01)
+
+
+def test_the_head_is_the_four_new_convolutions():
+    network = AffinityNetwork(build_backbone("small"), 4)
+    assert len(network.head) == 4
+    assert set(network.head) == {*network.reduce, network.mix}
 
 
 def test_the_first_layers_stay_as_they_are():

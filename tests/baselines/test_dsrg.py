@@ -17,8 +17,9 @@ from wsss_lib.baselines.dsrg import (
     grow_batch,
     pyramid_of,
 )
-from wsss_lib.baselines.seed_losses import PUBLISHED_CRF, floored_softmax, smoothed
+from wsss_lib.baselines.seed_losses import FLOOR, PUBLISHED_CRF, constrain_loss, floored_softmax, smoothed
 from wsss_lib.baselines.skeleton import read_cues, train_on_cues
+from wsss_lib.segmentation.crf import CrfConfig, small_crf
 from wsss_lib.training.loop import TrainingConfig
 from wsss_lib.training.report import Report
 from wsss_lib.vocabulary import IGNORE, SettingsError
@@ -283,3 +284,28 @@ def test_a_network_without_a_pyramid_is_answered_with_the_known():
     assert pyramid_of("largefov_mobilenet_v2") == "aspp_mobilenet_v2"
     with pytest.raises(SettingsError, match="name one as network"):
         pyramid_of("fcn8s")
+
+
+@pytest.mark.parametrize("background", [None, 0])
+@pytest.mark.parametrize("growing", [False, True])
+@pytest.mark.parametrize("ratios", [(0.05, 20.0), (0.5, 2.0)])
+def test_the_loss_is_that_of_the_seeds_plus_that_of_the_boundary(material, background, growing, ratios):
+    """Three classes have a seventh of the weights, 30 and 9; a cell is 4 pixels.
+
+    Colours are faint and weights high, so that Q / q is beyond the bounds somewhere.
+    """
+    faint = replace(material, image=lambda i: material.image(i) // 4)
+    cues = read_cues(faint, [0, 1], [False, True], (33, 33))
+    logits = torch.randn(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    field = CrfConfig(bilateral_weight=30 / 7, bilateral_xy=160 / 12, gaussian_weight=9 / 7, gaussian_xy=6 / 12)
+    target = small_crf(-logits, cues.images[..., ::4, ::4], field).clamp(min=FLOOR)
+    target = target / target.sum(1, keepdim=True)
+    config = replace(CONFIG, ratios=ratios, crf=replace(PUBLISHED_CRF, bilateral_weight=30.0, gaussian_weight=9.0))
+    q, seeds = floored_softmax(logits), cues.seeds[:, ::4, ::4].long()
+    taught = grow_batch(seeds, target, cues.tags, background, config) if growing else seeds
+    assert torch.equal(taught, seeds) is not growing
+    parts = [balanced_seed_loss(q, taught, background), constrain_loss(q, target, ratios)]
+    assert min(parts) > 0.4
+    assert parts[1].item() != pytest.approx(constrain_loss(q, target).item(), rel=2e-3)
+    loss = dsrg_loss(logits, cues, background, config, growing=growing)
+    assert loss.item() == pytest.approx(sum(parts).item(), rel=1e-4)

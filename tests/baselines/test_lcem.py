@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from wsss_lib.baselines import lcem as lcem_module
 from wsss_lib.baselines.lcem import LcemConfig, em_loss, estimate_labels, lcem, on_label_grid
 from wsss_lib.baselines.skeleton import read_cues, unknown_like
 from wsss_lib.training.loop import TrainingConfig
@@ -98,6 +99,38 @@ def test_the_whole_system_learns_the_street(material, settings, run, true_map, b
     logits = outcome.network(torch.from_numpy(material.image(1)).permute(2, 0, 1)[None].float())
     assert logits.isfinite().all()
     assert (logits[0].argmax(0).numpy() == true_map(1)[::4, ::4]).mean() > 0.6
+
+
+@pytest.mark.parametrize("background", [None, 0])
+def test_em_learns_from_seeds_heat_tags_and_biases_as_they_are_set(material, settings, run, monkeypatch, background):
+    """The loss that the second training is given, on random logits; every part of the estimate decides some cells."""
+    losses = {}
+
+    def instead(_network, _material, _settings, loss, _run, name):
+        losses[name] = loss
+        return [0.0]
+
+    monkeypatch.setattr(lcem_module, "train_on_cues", instead)
+    material = replace(material, label_space=replace(material.label_space, background=background))
+    config = LcemConfig(background_bias=1.0, foreground_bias=2.5, kappa=1.5, seed_weight=0.7)
+    lcem(material, settings, config, run)
+    assert list(losses) == ["lcem_clues", "lcem_em"]
+    cues = read_cues(material, [0, 1], [False, True], (33, 33))
+    logits = torch.randn(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    heat, seeds = cues.heat_on(logits), cues.seeds_on(logits)
+    estimate = estimate_labels(logits, heat, cues.tags, config, background)
+    for other in (
+        estimate_labels(logits, 0 * heat, cues.tags, config, background),
+        estimate_labels(logits, heat, torch.ones_like(cues.tags), config, background),
+        estimate_labels(logits, heat, cues.tags, config, 1 if background is None else None),
+    ):
+        assert not torch.equal(other, estimate)
+    expected = em_loss(logits, seeds, estimate, 0.7).item()
+    assert losses["lcem_em"](logits, cues).item() == pytest.approx(expected, rel=1e-5)
+    only_seeds = em_loss(logits, seeds, torch.full_like(estimate, IGNORE), 1.0).item()
+    assert losses["lcem_clues"](logits, cues).item() == pytest.approx(only_seeds, rel=1e-5)
+    cross_entropy = torch.nn.functional.cross_entropy(logits, estimate).item()
+    assert expected == pytest.approx(cross_entropy + 0.7 * only_seeds, rel=1e-5)
 
 
 def test_the_first_training_sees_clues_only(material, settings, run):

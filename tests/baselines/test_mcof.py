@@ -1,6 +1,7 @@
 """MCOF: the Bayes rule on four pixels, which pictures it is for, and the whole alternation."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from wsss_lib.baselines.mcof import (
     object_posterior,
 )
 from wsss_lib.clustering.rounds import ClusteringConfig
+from wsss_lib.clustering.seeds import SeedConfig
 from wsss_lib.training.loop import TrainingConfig
-from wsss_lib.vocabulary import SettingsError
+from wsss_lib.vocabulary import IGNORE, SettingsError
 
 RED, BLUE = (250, 0, 0), (0, 0, 250)
 FOUR = np.array([[RED, RED, RED, BLUE]], dtype=np.uint8)
@@ -148,6 +150,80 @@ def test_saliency_is_asked_in_its_rounds_and_the_network_learns_in_all(material,
     assert set(outcome.losses) == {"regions_1", "network_1", "regions_2", "network_2"}
     assert [len(outcome.losses[f"network_{k}"]) for k in (1, 2)] == [1, 3]
     assert outcome.network(torch.zeros(1, 3, 33, 33)).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("rule", "first"),
+    [(SeedConfig(threshold=0.3), 3), (SeedConfig(threshold=0.8), 8), (SeedConfig(rule="every_region"), 0)],
+)
+def test_the_first_seeds_are_chosen_as_it_is_set(material, settings, run, monkeypatch, rule, first):
+    """Heat 1/11, 2/11 ... 11/11 in the columns of squares, for class 1 in odd pictures, class 0 in the others.
+
+    4/11 is the first of at least 0.3 times the hottest, 9/11 the first of at least 0.8 times it.
+    """
+    given = []
+
+    def ramp(i):
+        heat = np.zeros((3, 11, 11), dtype=np.float32)
+        heat[i % 2] = np.arange(1, 12) / 11
+        return heat
+
+    def mined(_features, seeds, *_):
+        given.extend(seeds)
+        return SimpleNamespace(labels=np.zeros(4 * 121, dtype=np.uint8), losses=[0.0])
+
+    monkeypatch.setattr(mcof_module, "mine_regions", mined)
+    monkeypatch.setattr(mcof_module, "train_on_labels", lambda *_: [0.0])
+    mcof(replace(material, heat=ramp), settings, replace(short(1), saliency_rounds=0, seeds=rule), run)
+    assert len(given) == 4
+    for i, (labels, certainty) in enumerate(given):
+        known = np.tile(np.arange(11) >= first, 11)
+        assert np.array_equal(labels, np.where(known, i % 2, IGNORE))
+        assert certainty == pytest.approx(known.astype(float), abs=1e-5)
+
+
+def uneven(i: int) -> np.ndarray:
+    """Squares of 11, 3, 8 and 5 pixels: 9, 121, 25 and 49 superpixels."""
+    rows, columns = np.indices((33, 33)) // (11, 3, 8, 5)[i]
+    return (rows * (columns.max() + 1) + columns).astype(np.int32)
+
+
+@pytest.mark.parametrize("saliency_rounds", [0, 1])
+def test_every_picture_has_the_labels_of_its_own_superpixels_and_keeps_its_completed_object(
+    material, settings, run, monkeypatch, saliency_rounds
+):
+    """Superpixel r of picture i is mined as class (r + i) % 3; completing adds 100 and the picture's number."""
+    counts, completed, learnt = (9, 121, 25, 49), [], []
+    labels = np.concatenate([(np.arange(count) + i) % 3 for i, count in enumerate(counts)]).astype(np.uint8)
+
+    def complete(label_map, image, regions, salient, tags, background, config):
+        i = len(completed)
+        completed.append((image, regions, salient, tags))
+        assert background is None
+        assert config == settled
+        return (label_map + 100 + i).astype(np.uint8)
+
+    def learn(_network, _material, _settings, label_maps, _run, _name):
+        learnt.extend(label_maps)
+        return [0.0]
+
+    monkeypatch.setattr(mcof_module, "mine_regions", lambda *_: SimpleNamespace(labels=labels, losses=[0.0]))
+    monkeypatch.setattr(mcof_module, "complete_object", complete)
+    monkeypatch.setattr(mcof_module, "train_on_labels", learn)
+    material, settled = replace(material, regions=uneven), replace(short(1), saliency_rounds=saliency_rounds)
+    outcome = mcof(material, settings, settled, run, lambda image: (image[..., 0] / 255).astype(np.float32))
+
+    assert len(learnt) == 4
+    assert len(completed) == 4 * saliency_rounds
+    for i in range(4):
+        mined = (uneven(i) + i) % 3
+        assert np.array_equal(learnt[i], mined + 100 + i if saliency_rounds else mined)
+        assert np.array_equal(outcome.labels[i], learnt[i])
+    for i, (image, regions, salient, tags) in enumerate(completed):
+        assert np.array_equal(image, material.image(i))
+        assert np.array_equal(regions, uneven(i))
+        assert salient == pytest.approx(material.image(i)[..., 0] / 255, abs=1e-6)
+        assert np.array_equal(tags, material.tags[i])
 
 
 def test_the_predictions_of_a_network_are_the_seeds_of_the_next_round(material, settings, run, monkeypatch):

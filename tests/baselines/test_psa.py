@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from wsss_lib.baselines.affinity import AffinityNetwork
+from wsss_lib.baselines import psa as psa_module
+from wsss_lib.baselines.affinity import AffinityNetwork, affinity_loss
 from wsss_lib.baselines.psa import (
     PsaConfig,
     affinity_labels,
@@ -106,6 +107,54 @@ def test_affinity_labels_are_mostly_true(kind, config, run, true_map, request):
         assert labels.shape == (9, 9)
         assert known.mean() > 0.5
         assert (labels == true_map(i)[::4, ::4])[known].mean() > 0.9
+
+
+def in_columns(*values):
+    """Heat of class 1 that has its maximum on the left, then the given values in equal parts; of the others, none."""
+    heat = np.zeros((3, 11, 11), np.float32)
+    heat[1] = np.repeat([1.0, *values], 4)[:11]
+    return lambda _: heat
+
+
+def test_cells_are_sure_with_much_and_with_little_background(voc, config, run, monkeypatch):
+    """Heat 0.2 of the maximum is above 0.8^32 and below 0.8^4: an object or not, as the exponent wants, so unknown.
+
+    Heat 0.005 is below both 0.995^4 and 0.995^32 = 0.85: background. The CRF changes nothing.
+    """
+    monkeypatch.setattr("wsss_lib.baselines.sure_cells.small_crf", lambda unary, *_: (-unary).softmax(1))
+    given = replace(voc, heat=in_columns(0.2, 0.005))
+    labels = affinity_labels(given, 0, SIZE, config, run)
+    assert (labels[:, [0, 4, 8]] == torch.tensor([1, IGNORE, 0])).all()
+
+
+def test_the_walk_has_a_background_of_its_own(voc, config, run, affinity):
+    """A walk of no steps. 0.85^16 = 0.07 is below 0.15 (0.85^4 is not), 0.9^16 = 0.19 is above 0.1 (0.9^32 is not)."""
+    given = replace(voc, heat=in_columns(0.15, 0.1))
+    labels = walk_labels(affinity, given, 0, SIZE, replace(config, walk_steps=0), run)
+    assert (labels[:, [0, 16, 32]] == [1, 1, 0]).all()
+
+
+@pytest.mark.parametrize("kind", ["material", "voc"])
+def test_a_step_sees_mirrored_pictures_with_mirrored_labels(
+    kind, config, run, affinity, true_map, request, monkeypatch
+):
+    """Channel c of the street is brightest where class c is. Its loss knows whether there is a background."""
+    given, steps = request.getfixturevalue(kind), {}
+    monkeypatch.setattr(psa_module, "train", lambda _, batch, loss, *__, **___: steps.update(batch=batch, loss=loss))
+    labels = [torch.from_numpy(true_map(i)[::4, ::4].copy()) for i in range(4)]
+    train_affinity(affinity, given, SIZE, labels, config, run)
+    mirrored = 0
+    for step in range(8):
+        images, truth = steps["batch"](step)
+        assert torch.equal(images[..., ::4, ::4].argmax(1), truth.long())
+        mirrored += sum(not any(torch.equal(cells, each) for each in labels) for cells in truth)
+    assert 0 < mirrored < 16
+    features = (images[:, 1:2, ::4, ::4] / 50) ** 2  # noise makes more of a difference on the road than in the sky
+    affinity.forward = lambda _: features
+    loss = steps["loss"]((images, truth))
+    without, sky = (affinity_loss(features, truth, 5, background) for background in (None, 0))
+    torch.testing.assert_close(loss, without if kind == "material" else sky)
+    assert abs(without - sky) > 0.001
 
 
 @pytest.mark.parametrize("tags", [[], [1], [0, 1, 2]])
@@ -216,6 +265,27 @@ def test_the_whole_system(kind, settings, config, run, request):
         assert given.tags[i][np.unique(labels)].all()
     with torch.no_grad():
         assert outcome.network.eval()(torch.rand(1, 3, 33, 33) * 255).isfinite().all()
+
+
+def test_labels_are_from_the_shortened_walk(material, settings, config, run, monkeypatch):
+    """It is decided on the trained network and on the cells that it learnt from."""
+    given, walked = {}, []
+
+    def shorter(network, _material, _size, sure, config, _run):
+        given.update(network=network, sure=sure)
+        return replace(config, walk_steps=7)
+
+    def walk(network, *rest):
+        walked.append((network, rest[3].walk_steps))
+        return walk_labels(network, *rest)
+
+    monkeypatch.setattr(psa_module, "shortened", shorter)
+    monkeypatch.setattr(psa_module, "walk_labels", walk)
+    psa(material, settings, config, run)
+    assert walked == [(given["network"], 7)] * 4
+    assert all(
+        torch.equal(cells, affinity_labels(material, i, SIZE, config, run)) for i, cells in enumerate(given["sure"])
+    )
 
 
 def test_two_runs_with_one_seed_make_the_same_labels(material, settings, config, run):

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from wsss_lib.baselines.sec import SecConfig, expand_loss, rank_pooling, sec, sec_loss
+from wsss_lib.baselines.seed_losses import FLOOR, constrain_loss, floored_softmax, seed_loss
 from wsss_lib.baselines.skeleton import read_cues, train_on_cues
+from wsss_lib.segmentation.crf import CrfConfig, small_crf
 from wsss_lib.training.loop import TrainingConfig
 from wsss_lib.vocabulary import IGNORE, SettingsError
 
@@ -97,6 +99,29 @@ def test_certainty_of_an_absent_class_is_finite():
     assert loss.isfinite()
     assert q.grad is not None
     assert q.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("background", [None, 0])
+@pytest.mark.parametrize("stride", [4, 8])
+def test_the_loss_is_seed_plus_expand_plus_constrain(material, background, stride):
+    """On every cell at stride 4, on every second one at 8; the field is that of minus the logits.
+
+    No part is so small that its loss would go unnoticed.
+    """
+    cues = read_cues(material, [0, 1], [False, True], (33, 33))
+    logits = 3 * torch.randn(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    own = logits[..., :: stride // 4, :: stride // 4]
+    field = CrfConfig(bilateral_xy=8 * 80 / 12 / stride, gaussian_xy=8 * 3 / 12 / stride)
+    target = small_crf(-own, cues.images[..., ::stride, ::stride], field).clamp(min=FLOOR)
+    q = floored_softmax(own)
+    config = SecConfig(grid_stride=stride, decay=0.9, background_decay=0.99)
+    parts = [
+        seed_loss(q, cues.seeds[:, ::stride, ::stride].long()),
+        expand_loss(q, cues.tags, background, config),
+        constrain_loss(q, target / target.sum(1, keepdim=True)),
+    ]
+    assert min(parts) > 0.4
+    assert sec_loss(logits, cues, background, config).item() == pytest.approx(sum(parts).item(), rel=1e-4)
 
 
 @pytest.mark.parametrize("background", [None, 0])

@@ -97,6 +97,23 @@ def test_the_published_field_at_stride_8_is_that_of_41_cells():
     assert result.min() > 0.9 * FLOOR
 
 
+@pytest.mark.parametrize(("cell", "reach"), [(8, 80 / 12), (16, 40 / 12)])
+def test_in_a_flat_picture_the_field_reaches_as_many_cells_as_published(cell, reach):
+    """Where colours hardly differ, place decides: another reach, or pixels taken for cells, is another Q."""
+    generator = torch.Generator().manual_seed(0)
+    unary = 2 * torch.randn(1, 3, 5, 20, generator=generator)
+    images = 128 + torch.rand(1, 3, 5, 20, generator=generator)
+    result = smoothed(unary, images, PUBLISHED_CRF, cell)
+
+    def with_reach(bilateral_xy):
+        q = small_crf(unary, images, CrfConfig(bilateral_xy=bilateral_xy, gaussian_xy=2 / cell)).clamp(min=FLOOR)
+        return q / q.sum(1, keepdim=True)
+
+    torch.testing.assert_close(result, with_reach(reach))
+    for other in (reach / 100, reach / 2, 2 * reach, cell * reach, cell**2 * reach):
+        assert (result - with_reach(other)).abs().max() > 0.5
+
+
 def test_the_field_is_computed_in_full_precision_in_a_mixed_run():
     generator = torch.Generator().manual_seed(0)
     unary, images = torch.randn(1, 3, 4, 4, generator=generator), 255 * torch.rand(1, 3, 4, 4, generator=generator)

@@ -22,6 +22,56 @@ def test_cues_of_a_mirrored_picture_are_mirrored_together(material):
     assert np.array_equal(straight.seeds[0].numpy(), material.seeds(0))
 
 
+def test_a_picture_of_another_size_is_brought_to_the_size_of_the_network(material):
+    """40 x 50 pixels become 25 x 33, beside a picture of 33 x 33: seeds are those under the centres of the new pixels.
+
+    No class is between two others: sky beside nothing known (255) does not make road and car. Colours are bilinear.
+    """
+    patches = np.random.default_rng(0).choice(np.array([0, 2, IGNORE], np.uint8), (5, 5))
+    large = np.kron(patches, np.ones((8, 10), np.uint8))
+    ramp = np.tile(5 * np.arange(50, dtype=np.uint8)[:, None], (40, 1, 3))
+    mixed = replace(
+        material,
+        image=lambda i: material.image(i) if i else ramp,
+        seeds=lambda i: material.seeds(i) if i else large,
+    )
+    cues = read_cues(mixed, [0, 1], [False, False], (33, 25))
+    assert cues.images.shape == (2, 3, 25, 33)
+    assert cues.seeds.shape == (2, 25, 33)
+    down, right = (np.arange(25) + 0.5) * 40 / 25, (np.arange(33) + 0.5) * 50 / 33
+    assert np.array_equal(cues.seeds[0].numpy(), large[down.astype(int)][:, right.astype(int)])
+    assert set(cues.seeds[1].unique().tolist()) <= {0, 1, 2, IGNORE}
+    colours = np.clip(5 * (right - 0.5), 0, 245)
+    np.testing.assert_allclose(cues.images[0].numpy(), np.broadcast_to(colours, (3, 25, 33)), atol=1)
+
+
+def test_training_sees_every_picture_from_both_sides_at_the_size_of_the_network(material, settings, run):
+    """40 x 50 pixels of colour 10 i + 10, sky on the left only; each is turned by itself, every step anew."""
+    seen = []
+    network = material.network("largefov_small")
+
+    def forward(cues):
+        seen.append(cues)
+        return network(cues.images)
+
+    left = np.tile(np.where(np.arange(50) < 25, 0, 1).astype(np.uint8), (40, 1))
+    large = replace(material, image=lambda i: np.full((40, 50, 3), 10 * i + 10, np.uint8), seeds=lambda _: left)
+    settings = replace(settings, input_size=(33, 25), training=replace(settings.training, steps=16))
+    train_on_cues(network, large, settings, lambda logits, _: logits.square().mean(), run, forward=forward)
+    assert {cues.images.shape for cues in seen} == {(2, 3, 25, 33)}
+    assert {cues.seeds.shape for cues in seen} == {(2, 25, 33)}
+    learnt = seen[: settings.training.steps]
+    sides = torch.stack([cues.seeds[:, 0, 0] for cues in learnt])
+    pictures = torch.stack([cues.images[:, 0, 0, 0] for cues in learnt])
+    assert torch.equal(torch.stack([cues.seeds[:, 0, -1] for cues in learnt]), 1 - sides)
+    assert 0.3 < sides.float().mean() < 0.7
+    assert (sides[:, 0] != sides[:, 1]).any()
+    assert (sides != sides[0]).any()
+    assert {*zip(pictures.flatten().tolist(), sides.flatten().tolist(), strict=True)} == {
+        (colour, side) for colour in (10, 20, 30, 40) for side in (0, 1)
+    }
+
+
 def test_flow_in_the_mirror_lies_and_goes_the_other_way(material):
     """What lies left and goes right lies right and goes left; down stays down. Without sequences there is no flow."""
     flow = np.zeros((33, 33, 2), np.float32)

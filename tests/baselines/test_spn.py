@@ -99,6 +99,49 @@ def test_the_branch_learns_the_tags_without_touching_global_randomness(run):
     assert branch.weight.argmax(1).tolist() == [0, 1]
 
 
+def test_the_branch_sees_every_picture_with_its_own_tags(run, monkeypatch):
+    """Superpixels 0, 3 and 9 have the mean 4, whatever their order; picture i has 10 i everywhere and 100 i more."""
+    shows = np.array([[True, False], [False, True], [True, True], [False, False]])
+    superpixels = np.array([[0.0], [3.0], [9.0]], dtype=np.float16)
+    pooled = [PooledPicture(torch.tensor([10.0 * i]), superpixels + np.float16(100 * i)) for i in range(4)]
+    batches = []
+    monkeypatch.setattr(spn_module, "train", lambda _, batch, *__, **___: batches.extend(map(batch, range(4))) or [])
+    train_branch(pooled, shows, SpnConfig(training=TrainingConfig(steps=4, batch_size=3, learning_rate=0.1)), run)
+    everywhere, means, truth = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    pictures = (everywhere[:, 0] / 10).long()
+    assert pictures.bincount().tolist() == [3, 3, 3, 3]
+    assert torch.equal(means[:, 0], 4 + 100.0 * pictures)
+    assert torch.equal(truth, torch.from_numpy(shows)[pictures])
+
+
+@pytest.mark.parametrize("background", [None, 0])
+def test_every_class_is_scored_with_its_own_weights(material, settings, run, true_map, monkeypatch, background):
+    """Channel c of the features is class c, and the branch knows so: the label maps are the true squares.
+
+    With a background, the branch has two classes and is given their tags; where neither is hot it is background.
+    """
+    material = replace(material, label_space=replace(material.label_space, background=background))
+    objects = [0, 1, 2] if background is None else [1, 2]
+    squares = [true_map(i)[1::3, 1::3] for i in range(4)]
+    given = []
+
+    def one_hot(_material, i, *_):
+        return PooledPicture(torch.zeros(3), np.eye(3, dtype=np.float16)[squares[i].ravel()])
+
+    def known(_pooled, shows, *_):
+        given.append(shows)
+        branch = nn.Linear(3, len(objects))
+        branch.weight.data.copy_(torch.eye(3)[objects])
+        return branch, []
+
+    monkeypatch.setattr(spn_module, "pool_picture", one_hot)
+    monkeypatch.setattr(spn_module, "train_branch", known)
+    outcome = spn(material, settings, SpnConfig(rounds=1), run)
+    assert np.array_equal(given[0], material.tags[:, objects])
+    for labels, square in zip(outcome.labels, squares, strict=True):
+        assert np.array_equal(labels, np.kron(square, np.ones((3, 3))))
+
+
 def test_the_frozen_backbone_stays_as_it_is(material, settings, run):
     before = {name: value.clone() for name, value in material.classifier.state_dict().items()}
     pooled = pool_picture(material, 0, settings, SpnConfig(), run)
@@ -155,6 +198,18 @@ def test_the_predictions_of_a_network_make_the_labels_of_the_next_round(material
     outcome = spn(material, settings, config, run)
     assert outcome.labels is not None
     assert all((labels == 1).all() for labels in outcome.labels)
+
+
+def test_the_next_round_has_labels_among_the_tags_only(material, settings, run, monkeypatch):
+    """A network that sees cars everywhere, then sky: pictures 1 and 3 have no car, so all of them becomes sky."""
+
+    def cars(_network, material, i, _settings, _run):
+        return torch.tensor([[0.15, 0.05, 0.8]]).expand(int(material.regions(i).max()) + 1, -1)
+
+    monkeypatch.setattr(spn_module, "region_probability", cars)
+    outcome = spn(material, settings, SpnConfig(training=TrainingConfig(steps=2, batch_size=2, learning_rate=0.1)), run)
+    assert outcome.labels is not None
+    assert [np.unique(labels).tolist() for labels in outcome.labels] == [[2], [0], [2], [0]]
 
 
 def test_two_runs_with_one_seed_are_the_same(material, settings, run):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from wsss_lib.baselines import stc as stc_module
 from wsss_lib.baselines.skeleton import read_cues
 from wsss_lib.baselines.stc import (
     StcConfig,
@@ -142,6 +143,43 @@ def test_the_three_networks_learn_one_after_the_other(material, settings, run, b
     with torch.no_grad():
         assert outcome.network(torch.zeros(1, 3, 33, 33)).isfinite().all()
     assert any("pictures are simple" in line for line in said)
+
+
+def test_two_networks_learn_simple_pictures_with_their_own_tags_and_the_third_all(material, settings, run, monkeypatch):
+    """Pictures 1 and 3 are simple, and 0 is lent by the car. Picture i is grey i, its saliency i / 4.
+
+    Masks say which picture they are of and, in tens, how many trainings there were before.
+    """
+    given, road = {}, np.array([False, True, False])
+
+    def trained(_network, pictures, _settings, what, _run, name):
+        given[name] = (pictures, what)
+        return [0.0]
+
+    def told(_network, pictures, _settings, _run):
+        return [pictures.image(i)[..., 0] + 10 * len(given) for i in range(len(pictures))]
+
+    monkeypatch.setattr(stc_module, "train_on_cues", trained)
+    monkeypatch.setattr(stc_module, "train_on_labels", trained)
+    monkeypatch.setattr(stc_module, "masks", told)
+    monkeypatch.setattr(stc_module, "saliency", lambda image: (image[..., 0] / 4).astype(np.float32))
+    monkeypatch.setattr(stc_module, "figure_classes", lambda *_: road)
+    material = replace(material, image=lambda i: np.full((33, 33, 3), i, dtype=np.uint8))
+    outcome = stc(material, settings, StcConfig(least=1), run)
+
+    assert list(given) == ["initial", "enhanced", "powerful"]
+    for name, chosen in (("initial", [0, 1, 3]), ("enhanced", [0, 1, 3]), ("powerful", [0, 1, 2, 3])):
+        pictures, _ = given[name]
+        assert [pictures.image(k)[0, 0, 0] for k in range(len(pictures))] == chosen
+        assert np.array_equal(pictures.tags, material.tags[chosen])
+    initial = given["initial"][0]
+    for k, i in enumerate((0, 1, 3)):
+        salient = np.full((33, 33), i / 4, dtype=np.float32)
+        target = soft_targets(material.heat(i), salient, material.tags[i], road, (9, 9))
+        assert initial.heat(k) == pytest.approx(target, abs=1e-6)
+    assert [np.unique(one).tolist() for one in given["enhanced"][1]] == [[10], [11], [13]]
+    assert [np.unique(one).tolist() for one in given["powerful"][1]] == [[20], [21], [22], [23]]
+    assert outcome.labels is given["powerful"][1]
 
 
 def test_one_seed_one_result_and_a_killed_run_goes_on(material, settings, run, tmp_path):

@@ -34,9 +34,9 @@ def random_features(channels, height, width, seed=0):
     return torch.randn(channels, height, width, generator=torch.Generator().manual_seed(seed))
 
 
-def mean_pool_with_a_loop(features, regions):
+def mean_pool_with_a_loop(features, regions, *, align_corners=False):
     """The definition: upsample to the picture, then average region by region."""
-    upsampled = interpolate(features[None], size=regions.shape, mode="bilinear", align_corners=False)[0]
+    upsampled = interpolate(features[None], size=regions.shape, mode="bilinear", align_corners=align_corners)[0]
     masks = [torch.from_numpy(regions == region) for region in range(int(regions.max()) + 1)]
     return torch.stack([upsampled[:, mask].mean(dim=1) for mask in masks])
 
@@ -54,11 +54,20 @@ def test_pooling_matrix_interpolates_by_hand():
     assert pooling_matrix(apart, (1, 2)).to_dense().tolist() == [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]]
 
 
+def test_corner_cells_lie_on_corner_pixels_by_hand():
+    """Four pixels over two cells whose centres are the first and the last pixel: thirds between them."""
+    apart = np.array([[0, 1, 2, 3]], dtype=np.int32)
+    thirds = torch.tensor([[3.0, 0.0], [2.0, 1.0], [1.0, 2.0], [0.0, 3.0]]) / 3
+    torch.testing.assert_close(pooling_matrix(apart, (1, 2), align_corners=True).to_dense(), thirds)
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("grid", [(5, 7), (1, 1), (20, 30), (33, 8)])
-def test_mean_pool_is_upsampling_then_averaging(grid):
+def test_mean_pool_is_upsampling_then_averaging(grid, align_corners):
     regions = random_regions(20, 30, 12)
     features = random_features(6, *grid)
-    torch.testing.assert_close(mean_pool(features, regions), mean_pool_with_a_loop(features, regions))
+    pooled = mean_pool(features, regions, align_corners=align_corners)
+    torch.testing.assert_close(pooled, mean_pool_with_a_loop(features, regions, align_corners=align_corners))
 
 
 def test_rows_sum_to_one():

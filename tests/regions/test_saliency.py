@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from wsss_lib.regions import saliency as saliency_module
 from wsss_lib.regions.saliency import (
     background_contrast,
     background_weights,
@@ -72,6 +73,18 @@ def test_contrast_by_hand():
     assert strong == pytest.approx([0, 1])
 
 
+def test_near_ground_counts_more_in_the_contrast_by_hand():
+    """A patch of 1 pixel and two of ground: 2 pixels 0.25 away, of weight exp(-1/2), and 3 pixels 0.5 away, exp(-2).
+
+    They differ by 4 and 8 Lab units, of which 10 are full contrast.
+    """
+    apart = np.array([[0.0, 4, 8], [4, 0, 0], [8, 0, 0]])
+    far = np.array([[0.0, 0.25, 0.5], [0.25, 0, 0.25], [0.5, 0.25, 0]])
+    contrast = background_contrast(apart, far, np.array([0.0, 1, 1]), np.array([1.0, 2, 3]))
+    near, distant = 2 * np.exp(-1 / 2), 3 * np.exp(-2)
+    assert contrast == pytest.approx([(near * 4 + distant * 8) / (1 + near + distant) / 10, 0, 0])
+
+
 def test_the_optimum_by_hand():
     """Ground patch (1, 0) and figure patch (0, 1); touching in very different colours only mu = 0.1 joins them.
 
@@ -80,6 +93,46 @@ def test_the_optimum_by_hand():
     ground, figure, apart = np.array([1.0, 0]), np.array([0.0, 1]), np.array([[0, 1e3], [1e3, 0]])
     assert optimize(ground, figure, apart, np.empty((0, 2), dtype=int)) == pytest.approx([0, 1], abs=1e-5)
     assert optimize(ground, figure, apart, np.array([[0, 1]])) == pytest.approx([1 / 12, 11 / 12], abs=1e-5)
+
+
+def test_patches_of_like_colour_are_drawn_together():
+    """The same two patches, 0 and 10 Lab units apart, are joined by w = 1.1 and exp(-1/2) + 0.1: s = w / (1 + 2 w)."""
+    for distance, w in ((0.0, 1.1), (10.0, np.exp(-1 / 2) + 0.1)):
+        apart = np.array([[0, distance], [distance, 0]])
+        result = optimize(np.array([1.0, 0]), np.array([0.0, 1]), apart, np.array([[0, 1]]))
+        assert result == pytest.approx([w / (1 + 2 * w), 1 - w / (1 + 2 * w)], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("color", "lab"),
+    [
+        ((255, 0, 0), (53.24, 80.09, 67.20)),
+        ((0, 255, 0), (87.73, -86.18, 83.18)),
+        ((0, 0, 255), (32.30, 79.19, -107.86)),
+    ],
+)
+def test_colours_are_compared_in_lab_and_places_in_longer_sides(color, lab, monkeypatch):
+    """A square of a primary colour on black, (0, 0, 0) in Lab; the corner cells of 60 x 80 pixels are about 5 wide."""
+    seen = {}
+
+    def contrast(apart, far, ground, size):
+        seen.update(apart=apart, far=far)
+        return background_contrast(apart, far, ground, size)
+
+    monkeypatch.setattr(saliency_module, "background_contrast", contrast)
+    image = np.zeros((60, 80, 3), dtype=np.uint8)
+    image[inside()] = color
+    saliency(image)
+    assert seen["apart"].max() == pytest.approx(np.linalg.norm(lab), abs=0.5)
+    assert seen["far"].max() == pytest.approx(np.hypot(60 - 5, 80 - 5) / 80, abs=0.03)
+
+
+def test_the_least_salient_patch_is_zero_and_one_stays_one(monkeypatch):
+    """Values from 0.2 to 0.6 become (0.2 - 0.2) / 0.8 = 0 to (0.6 - 0.2) / 0.8 = 0.5: the largest is not stretched."""
+    monkeypatch.setattr(saliency_module, "optimize", lambda ground, *_: np.linspace(0.2, 0.6, len(ground)))
+    result = saliency(textured())
+    assert result.min() == 0
+    assert result.max() == pytest.approx(0.5)
 
 
 def test_an_object_on_textured_ground_is_salient():

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as functional
 from safetensors.torch import save_file
 from torch import nn
 
@@ -128,6 +129,31 @@ def test_start_values_are_he_normal_by_outgoing_connections():
     assert score.weight.std().item() == pytest.approx(math.sqrt(2 / 19), rel=0.1)
     assert score.bias is not None
     assert score.bias.abs().max() == 0
+
+
+@torch.no_grad()
+def test_plain_levels_are_convolution_normalisation_and_relu_written_out():
+    """7x7 first; then two layers dilated by 2, of which only the first is strided. No sum is of one sign only."""
+    draw = torch.Generator().manual_seed(0)
+    backbone = drn_backbone("two", (Level("plain", 4), Level("plain", 5, 2, stride=2, dilation=2))).eval()
+    for name, values in backbone.trunk.state_dict().items():
+        if name.endswith("running_var"):
+            values.copy_(0.5 + torch.rand(values.shape, generator=draw))
+        elif values.is_floating_point():
+            values.copy_(torch.randn(values.shape, generator=draw))
+    images = 255 * torch.rand(1, 3, 13, 17, generator=draw)
+    mean, std = (255 * torch.tensor(each)[:, None, None] for each in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    expected = (images - mean) / std
+    first, second = backbone.trunk
+    for convolution, norm, stride, padding, dilation in (
+        (first[0], first[1], 1, 3, 1), (second[0], second[1], 2, 2, 2), (second[3], second[4], 1, 2, 2),
+    ):  # fmt: skip
+        sums = functional.conv2d(expected, convolution.weight, None, stride, padding, dilation)
+        shift, scale = norm.running_mean[:, None, None], (norm.running_var[:, None, None] + 1e-5).sqrt()
+        sums = (sums - shift) / scale * norm.weight[:, None, None] + norm.bias[:, None, None]
+        assert sums.min() < -1 < 1 < sums.max()
+        expected = sums.clamp(min=0)
+    torch.testing.assert_close(backbone(images), expected, rtol=1e-4, atol=1e-3)
 
 
 @torch.no_grad()

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+import torch.nn.functional as functional
 from torch import nn
 
 from wsss_lib.classification.backbones import Backbone
 from wsss_lib.classification.convolutions import CHANNELS, WideConv2d
+from wsss_lib.segmentation.largefov import LargeFOVHead
 from wsss_lib.segmentation.networks import NETWORKS, LargeFOV, build_network, predict_logits, upsample
 from wsss_lib.vocabulary import DataError, SettingsError
 
@@ -26,10 +28,28 @@ def test_deeplab_largefov_has_the_published_size():
     assert network.dropout.p == 0.5
 
 
-@pytest.mark.parametrize(("name", "side", "cells"), [("largefov_mobilenet_v2", 321, 21), ("largefov_small", 65, 17)])
-def test_the_head_on_other_backbones(name, side, cells):
+@pytest.mark.parametrize(
+    ("name", "side", "cells", "dilation"), [("largefov_mobilenet_v2", 321, 21, 6), ("largefov_small", 65, 17, 4)]
+)
+def test_the_head_on_other_backbones(name, side, cells, dilation):
     network = outline(name, 11)
+    assert network.fc6.dilation == (dilation, dilation)
     assert network(torch.empty(2, 3, side, side, device="meta")).shape == (2, 11, cells, cells)
+
+
+@torch.no_grad()
+def test_the_head_is_its_layers_written_out():
+    """A ReLU behind fc6 and behind fc7, whose sums are of both signs here, and none behind fc8; no dropout."""
+    draw = torch.Generator().manual_seed(0)
+    head = LargeFOVHead(2, 3, width=4, dilation=2, dropout=0.5).eval()
+    for weights in head.parameters():
+        weights.copy_(torch.randn(weights.shape, generator=draw))
+    features = torch.randn(1, 2, 5, 6, generator=draw)
+    fc6 = functional.conv2d(features, head.fc6.weight, head.fc6.bias, padding=2, dilation=2)
+    fc7 = functional.conv2d(fc6.clamp(min=0), head.fc7.weight, head.fc7.bias)
+    fc8 = functional.conv2d(fc7.clamp(min=0), head.fc8.weight, head.fc8.bias)
+    assert all(sums.min() < -1 < 1 < sums.max() for sums in (fc6, fc7, fc8))
+    torch.testing.assert_close(head.logits(features), fc8)
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name.endswith("_mobilenet_v2")])

@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as functional
 from torch import nn
 
+from wsss_lib.classification.backbones import build_backbone
 from wsss_lib.data.label_spaces import CAMVID
 from wsss_lib.segmentation.networks import NETWORKS, build_network
 from wsss_lib.segmentation.predict import Segmenter, load_segmenter, save_segmenter
-from wsss_lib.segmentation.two_stream import COUNTERPARTS, flow_picture, two_stream_of
+from wsss_lib.segmentation.two_stream import COUNTERPARTS, TwoStream, flow_picture, two_stream_of
 from wsss_lib.training.compute import choose_compute
 from wsss_lib.vocabulary import SettingsError
 
@@ -44,13 +46,14 @@ def test_the_flow_picture_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("name", "side", "cells"),
-    [("two_stream_largefov", 321, 41), ("two_stream_mobilenet_v2", 321, 21), ("two_stream_small", 65, 17)],
+    ("name", "side", "cells", "dilation"),
+    [("two_stream_largefov", 321, 41, 12), ("two_stream_mobilenet_v2", 321, 21, 6), ("two_stream_small", 65, 17, 4)],
 )
-def test_logits_have_the_grid_of_the_network_of_one_stream(name, side, cells):
+def test_logits_have_the_grid_of_the_network_of_one_stream(name, side, cells, dilation):
     assert name in NETWORKS
     with torch.device("meta"):
         network = build_network(name, 11).eval()
+    assert network.fc6.dilation == network.fc6.padding == (dilation, dilation)
     images, flow = torch.empty(2, 3, side, side, device="meta"), torch.empty(2, 2, side, side, device="meta")
     for logits in (network(images), network(images, flow)):
         assert logits.shape == (2, 11, cells, cells)
@@ -82,6 +85,39 @@ def test_appearance_alone_is_half_of_the_sum():
     network.fc8.weight.copy_(weight), network.fc8.bias.copy_(bias)
     appearance = network.fc8(network.hidden(network.backbone(images)))
     torch.testing.assert_close(both, appearance + fused, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("reduced", [None, 8])
+def test_the_logits_are_the_layers_written_out(reduced):
+    """A ReLU behind the entrances (where there are any), the fusion, fc6 and fc7; fc6 and fc7 are the same for both."""
+    draw = torch.Generator().manual_seed(3)
+    network = TwoStream(
+        build_backbone("small"), build_backbone("small"), 3, width=4, dilation=2, dropout=0.5, reduced=reduced
+    ).eval()
+    for weights in (each for layer in network.head for each in layer.parameters()):
+        weights.copy_(torch.randn(weights.shape, generator=draw) / weights[0].numel() ** 0.5)
+    images, flow = pictures()
+    # features of these are large enough to be told apart, and not those of random backbones
+    seen, moving = (torch.randn(2, 96, 9, 9, generator=draw) for _ in range(2))
+    network.backbone.forward = lambda _: seen
+    network.motion_features = lambda *_: moving
+
+    def rectified(layer, x, **geometry):
+        sums = functional.conv2d(x, layer.weight, layer.bias, **geometry)
+        assert sums.min() < -0.1 < 0.1 < sums.max()
+        return sums.clamp(min=0)
+
+    def hidden(x):
+        return rectified(network.fc7, rectified(network.fc6, x, padding=2, dilation=2))
+
+    x, y = seen, moving
+    if reduced:
+        x, y = rectified(network.enter_appearance, x), rectified(network.enter_motion, y)
+    fused = rectified(network.fusion, torch.cat([x, y], 1), padding=1)
+    expected = functional.conv2d(hidden(x), network.fc8.weight, network.fc8.bias)
+    expected = expected + functional.conv2d(hidden(fused), network.fc8_fused.weight, network.fc8_fused.bias)
+    torch.testing.assert_close(network(images, flow), expected, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
