@@ -6,7 +6,6 @@ import socketserver
 import ssl
 import threading
 import urllib.request
-import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.data.test_fetch_archives import zipped
 from wsss_lib.data import fetch as fetching
 from wsss_lib.data.fetch import Download, fetch
 from wsss_lib.vocabulary import DataError, SettingsError
@@ -72,14 +72,6 @@ def server() -> Iterator[Server]:
         threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield running
         running.shutdown()
-
-
-def zipped(members: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return stream.getvalue()
 
 
 @pytest.fixture
