@@ -145,8 +145,8 @@ def test_damaged_pictures_of_imagenet_are_found_where_they_would_be_used(
     assert error.startswith("2 of 6 pictures are damaged: ")
     assert "1.JPEG cannot be read" in error
     assert "4.JPEG cannot be read" in error
-    report = imagenet.imagenet_report
-    monkeypatch.setattr(imagenet, "imagenet_report", lambda root: report(root, per_class=4))
+    chosen = imagenet.chosen_pictures
+    monkeypatch.setattr(imagenet, "chosen_pictures", lambda root, *_: chosen(root, 4))
     (error,) = _findings(tmp_path, "imagenet", "error")
     assert error.startswith("1 of 5 pictures are damaged: ")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.data.test_tags import APART, TOGETHER
 from wsss_lib.data.folder import OwnFolders, own_label_space, own_scenes
 from wsss_lib.data.label_spaces import CAMVID, VOC
 from wsss_lib.vocabulary import DataError, LabelSpace, SceneSet, SettingsError
@@ -89,10 +90,6 @@ def test_too_few_tags_are_told_with_their_file(tmp_path: Path, file: str, conten
 def test_too_few_given_classes_are_not_laid_to_the_file(tags: Path) -> None:
     with pytest.raises(SettingsError, match=r"^the list of classes names 1 classes; .*: give another list"):
         own_label_space(tags, ("Sky",))
-
-
-TOGETHER, APART = "caf\u00e9", "cafe\u0301"
-"""One name in the two spellings of its accent: as spreadsheets have it, and as macOS names files."""
 
 
 def test_given_classes_meet_tags_in_either_spelling(tmp_path: Path) -> None:

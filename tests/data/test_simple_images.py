@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from tests.data.test_tags import APART, TOGETHER
 from wsss_lib.data.label_spaces import CAMVID, CITYSCAPES, VOC
 from wsss_lib.data.pictures import read_image
 from wsss_lib.data.simple_images import (
@@ -69,10 +70,6 @@ def test_own_classes_are_met_by_folders_of_the_same_name_or_with_underscores_for
     space = LabelSpace(name="own", classes=("traffic_light", "traffic sign", "road"), colors=((0, 0, 0),) * 3)
     folders = ("traffic_light", "traffic_sign", "traffic sign", "road", "traffic light")
     assert [target_of(name, space) for name in folders] == [0, 1, 1, 2, IGNORE]
-
-
-TOGETHER, APART = "caf\u00e9", "cafe\u0301"
-"""One name in the two spellings of its accent: as spreadsheets have it, and as macOS names files."""
 
 
 def _own_space() -> LabelSpace:

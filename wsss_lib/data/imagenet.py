@@ -88,16 +88,15 @@ def imagenet(root: Path, target: LabelSpace, *, per_class: int = PER_CLASS) -> S
     A class takes its synsets in the table's order, and the pictures of a synset by name, until it has enough. Classes
     without any picture are left out (``imagenet_report`` tells which). Raises ``DataError`` if nothing is there.
     """
-    chosen = _choose(root, per_class)
-    files = {name: paths for name, paths in chosen.items() if paths}
-    if not files:
-        raise DataError(f"{root} has no picture of any synset of the table; {HOW_TO_GET}")
-    return simple_set(files, target)
+    return simple_set({name: paths for name, paths in chosen_pictures(root, per_class).items() if paths}, target)
 
 
 def imagenet_report(root: Path, *, per_class: int = PER_CLASS) -> list[ClassReport]:
-    """How many pictures of every simple class there are and will be used, synset by synset."""
-    folders, chosen, reports = synset_folders(root), _choose(root, per_class), []
+    """How many pictures of every simple class there are and will be used, synset by synset.
+
+    Raises ``DataError`` as :func:`chosen_pictures` does.
+    """
+    folders, chosen, reports = synset_folders(root), chosen_pictures(root, per_class), []
     for name, paths in chosen.items():
         rows = [row for row in synsets() if row.simple_class == name]
         counts = {row: len(list_pictures(folders[row.synset])) if row.synset in folders else 0 for row in rows}
@@ -127,8 +126,8 @@ def synset_folders(root: Path) -> dict[str, Path]:
     raise DataError(f"{root} has no synset folders (n and 8 digits); {HOW_TO_GET}")
 
 
-def _choose(root: Path, per_class: int) -> dict[str, list[Path]]:
-    """Simple class -> its pictures, the table's classes in its order."""
+def chosen_pictures(root: Path, per_class: int = PER_CLASS) -> dict[str, list[Path]]:
+    """Simple class -> the pictures it takes, the table's classes in its order; ``DataError`` if there is no picture."""
     if per_class < 1:
         raise SettingsError(f"per_class must be at least 1, not {per_class}")
     folders = synset_folders(root)
@@ -139,4 +138,6 @@ def _choose(root: Path, per_class: int) -> dict[str, list[Path]]:
             if row.simple_class in wanted and (row.rank == "stand-in") is stand_ins and row.synset in folders:
                 room = per_class - len(files[row.simple_class])
                 files[row.simple_class] += list(list_pictures(folders[row.synset]).values())[:room]
+    if not any(files.values()):
+        raise DataError(f"{root} has no picture of any synset of the table; {HOW_TO_GET}")
     return files

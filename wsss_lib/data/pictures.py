@@ -202,15 +202,22 @@ def under_centers(old: int, new: int, part: slice) -> Int[np.ndarray, "part"]:
 
 
 def check_sizes(pictures: Sequence[Path], label_maps: Sequence[Path], *, exactly: bool = True) -> None:
-    """Raise ``DataError`` for a pair of different size, or, if not ``exactly``, of different width : height."""
+    """:func:`check_pair` for label maps that are pictures too; none is decoded."""
     for picture, label_map in zip(pictures, label_maps, strict=True):
-        (width, height), (label_width, label_height) = picture_size(picture), picture_size(label_map)
-        same = (width, height) == (label_width, label_height)
-        if not same and (exactly or width * label_height != height * label_width):
-            raise DataError(
-                f"{picture} is {width} x {height} but its label map {label_map} is {label_width} x {label_height}; "
-                "they are not a pair, so unpack both again from one source"
-            )
+        check_pair(picture, label_map, picture_size(label_map), exactly=exactly)
+
+
+def check_pair(picture: Path, label_map: Path, label_size: tuple[int, int], *, exactly: bool = True) -> None:
+    """Raise ``DataError`` if a label map of this (width, height) has another size than its picture, or, if not
+    ``exactly``, another width : height.
+    """
+    (width, height), (label_width, label_height) = picture_size(picture), label_size
+    same = (width, height) == label_size
+    if not same and (exactly or width * label_height != height * label_width):
+        raise DataError(
+            f"{picture} is {width} x {height} but its label map {label_map} is {label_width} x {label_height}; "
+            "they are not a pair, so unpack both again from one source"
+        )
 
 
 def fingerprint_of_files(paths: Iterable[Path], *settings: object) -> str:

@@ -22,7 +22,7 @@ import scipy.io
 
 from wsss_lib.data.disk import few
 from wsss_lib.data.label_spaces import VOC, did_you_mean
-from wsss_lib.data.pictures import fingerprint_of_files, image_reader, picture_size, read_label_map
+from wsss_lib.data.pictures import check_pair, fingerprint_of_files, image_reader, read_label_map
 from wsss_lib.data.tags import tag_table
 from wsss_lib.vocabulary import IGNORE, DataError, LabelMap, SceneSet, SettingsError
 
@@ -191,10 +191,6 @@ def _label_map(files: Sequence[Path], index: int) -> LabelMap:
 def _paired_label_map(pictures: Sequence[Path], labels: Sequence[Path], index: int) -> LabelMap:
     """:func:`_label_map`; ``DataError`` if its picture has another size. A ``.mat`` tells its size when it is read."""
     label_map = _label_map(labels, index)
-    (width, height), (label_height, label_width) = picture_size(pictures[index]), label_map.shape
-    if (width, height) != (label_width, label_height):
-        raise DataError(
-            f"{pictures[index]} is {width} x {height} but its label map {labels[index]} is {label_width} x "
-            f"{label_height}; they are not a pair, so unpack both again from one source"
-        )
+    height, width = label_map.shape
+    check_pair(pictures[index], labels[index], (width, height))
     return label_map

@@ -201,24 +201,12 @@ def _check_voc2012(root: Path, journal: Journal) -> Iterator[Finding]:
 
 def _check_imagenet(root: Path, journal: Journal) -> Iterator[Finding]:
     """Pictures that the classifier learns from are decoded, at most 1,300 of a class; the others are counted."""
-    reports = imagenet.imagenet_report(root)
-    used = [path for report in reports for path in _used_of_imagenet(root, report)]
-    if not used:
-        message = f"{root} has no picture of any synset of the table; {imagenet.HOW_TO_GET}"
-        yield Finding(dataset="imagenet", severity="error", message=message)
-        return
+    used = [path for paths in imagenet.chosen_pictures(root).values() for path in paths]
     _, problems = journal.attempt_all("decoded", decode, used)
     yield from damaged("imagenet", "pictures", problems, len(used))
-    for report in reports:
+    for report in imagenet.imagenet_report(root):
         severity = "ok" if report.taken >= THIN and not report.stand_in else "warning"
         yield Finding(dataset="imagenet", severity=severity, message=str(report))
-
-
-def _used_of_imagenet(root: Path, report: imagenet.ClassReport) -> list[Path]:
-    """The pictures that a class takes: those of the synsets found, in their order, up to the number taken."""
-    folders = imagenet.synset_folders(root)
-    there = [path for found in report.found for path in list_pictures(folders[found.split()[0]]).values()]
-    return there[: report.taken]
 
 
 CHECKS: dict[str, Callable[[Path, Journal], Iterator[Finding]]] = {
