@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from wsss_lib.baselines import dsrg as dsrg_module
+from wsss_lib.baselines import skeleton
 from wsss_lib.baselines.dsrg import DsrgConfig, dsrg
 from wsss_lib.vocabulary import IGNORE
 
@@ -37,7 +38,7 @@ def test_every_picture_is_retrained_on_with_its_own_labels(material, settings, r
 
     monkeypatch.setattr(dsrg_module, "train_on_cues", on_cues)
     monkeypatch.setattr(dsrg_module, "train_on_labels", on_labels)
-    monkeypatch.setattr(dsrg_module, "tagged_prediction", predicted)
+    monkeypatch.setattr(skeleton, "tagged_prediction", predicted)
     tags = material.tags.copy()
     tags[2] = False
     material = replace(material, tags=tags)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from wsss_lib.baselines.skeleton import read_cues, resize_flow, tagged_prediction, train_on_cues, train_on_labels
+from wsss_lib.baselines.skeleton import (
+    predicted_labels,
+    read_cues,
+    resize_flow,
+    tagged_prediction,
+    train_on_cues,
+    train_on_labels,
+)
 from wsss_lib.training.loop import TrainingConfig
 from wsss_lib.training.report import Report
 from wsss_lib.vocabulary import IGNORE, DataError
@@ -192,3 +199,15 @@ def test_a_prediction_of_a_training_picture_is_a_distribution_over_its_tags(mate
     assert probability.shape == (3, 33, 33)
     torch.testing.assert_close(probability.sum(0), torch.ones(33, 33))
     assert not probability[2].any()
+
+
+def test_predicted_labels_are_tags_only(material, settings, run):
+    """Picture 1 has no car; without any tag nothing is known."""
+    network = material.network("largefov_small")
+    network.fc8.bias.data[2] = 9.0
+    tags = material.tags.copy()
+    tags[3] = False
+    found = predicted_labels(network, replace(material, tags=tags), settings, run)
+    assert (found[0] == 2).all()
+    assert set(np.unique(found[1])) <= {0, 1}
+    assert (found[3] == IGNORE).all()

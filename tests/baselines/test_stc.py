@@ -10,11 +10,8 @@ from wsss_lib.baselines import stc as stc_module
 from wsss_lib.baselines.skeleton import read_cues
 from wsss_lib.baselines.stc import (
     StcConfig,
-    grid_of,
-    masks,
     on_grid,
     only,
-    part_of,
     simple_pictures,
     soft_cross_entropy,
     soft_targets,
@@ -23,7 +20,7 @@ from wsss_lib.baselines.stc import (
 from wsss_lib.segmentation.networks import build_network
 from wsss_lib.training.loop import TrainingConfig
 from wsss_lib.training.report import Report
-from wsss_lib.vocabulary import IGNORE, LabelSpace, SettingsError
+from wsss_lib.vocabulary import LabelSpace, SettingsError
 
 FRONT = np.array([False, False, True])
 
@@ -103,26 +100,6 @@ def test_targets_are_batched_and_mirrored_with_their_pictures(material):
     assert len(chosen) == 2
 
 
-def test_parts_of_the_steps(settings):
-    training = TrainingConfig(steps=100, batch_size=2, learning_rate=0.01, warmup_steps=30)
-    few = part_of(replace(settings, training=training), 0.25).training
-    assert (few.steps, few.warmup_steps) == (25, 25)
-    assert part_of(settings, 0.01).training.steps == 1
-    assert grid_of(settings) == (9, 9)
-
-
-def test_masks_know_tags_only(material, settings, run):
-    """Picture 1 has no car; without any tag nothing is known."""
-    network = material.network("largefov_small")
-    network.fc8.bias.data[2] = 9.0
-    tags = material.tags.copy()
-    tags[3] = False
-    found = masks(network, replace(material, tags=tags), settings, run)
-    assert (found[0] == 2).all()
-    assert set(np.unique(found[1])) <= {0, 1}
-    assert (found[3] == IGNORE).all()
-
-
 @pytest.mark.parametrize("background", [False, True])
 def test_the_three_networks_learn_one_after_the_other(material, settings, run, background):
     if background:
@@ -161,7 +138,7 @@ def test_two_networks_learn_simple_pictures_with_their_own_tags_and_the_third_al
 
     monkeypatch.setattr(stc_module, "train_on_cues", trained)
     monkeypatch.setattr(stc_module, "train_on_labels", trained)
-    monkeypatch.setattr(stc_module, "masks", told)
+    monkeypatch.setattr(stc_module, "predicted_labels", told)
     monkeypatch.setattr(stc_module, "saliency", lambda image: (image[..., 0] / 4).astype(np.float32))
     monkeypatch.setattr(stc_module, "figure_classes", lambda *_: road)
     material = replace(material, image=lambda i: np.full((33, 33, 3), i, dtype=np.uint8))

@@ -71,9 +71,9 @@ def test_a_class_too_rare_to_be_drawn_starts_from_its_own_regions():
 
 
 def test_the_second_phase_keeps_what_the_first_one_is_set_to():
-    training = replace(CONFIG.training, momentum=0.5, weight_decay=0.01, warmup_steps=3)
+    training = replace(CONFIG.training, momentum=0.5, weight_decay=0.01)
     second = replace(CONFIG, training=training).center_training()
-    assert (second.momentum, second.weight_decay, second.schedule, second.warmup_steps) == (0.5, 0.01, "constant", 0)
+    assert (second.momentum, second.weight_decay, second.schedule) == (0.5, 0.01, "constant")
 
 
 def test_clusters_are_found_from_poor_seeds(plane, three_classes):

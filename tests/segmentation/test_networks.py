@@ -8,7 +8,7 @@ from torch import nn
 from wsss_lib.classification.backbones import Backbone
 from wsss_lib.classification.convolutions import CHANNELS, WideConv2d
 from wsss_lib.segmentation.largefov import LargeFOVHead
-from wsss_lib.segmentation.networks import NETWORKS, LargeFOV, build_network, predict_logits, upsample
+from wsss_lib.segmentation.networks import NETWORKS, LargeFOV, build_network, grid_of, predict_logits, upsample
 from wsss_lib.vocabulary import DataError, SettingsError
 
 
@@ -105,6 +105,11 @@ def test_a_cell_lies_on_its_pixel():
     """Cells 8 pixels apart: on a picture of 8 n + 1 pixels, every eighth pixel has the logits of its cell."""
     logits = torch.randn(1, 2, 5, 4, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(upsample(logits, (33, 25))[..., ::8, ::8], logits)
+
+
+@pytest.mark.parametrize(("size", "stride"), [((33, 25), 8), ((32, 26), 8), ((7, 5), 1), ((3, 100), 4)])
+def test_the_grid_has_a_cell_for_every_pixel_that_is_read(size, stride):
+    assert grid_of(size, stride) == torch.empty(size)[::stride, ::stride].shape
 
 
 def bright_network():

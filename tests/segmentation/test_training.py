@@ -279,6 +279,14 @@ def test_no_picture_is_refused():
         train_segmentation(new_network(), image, label_map, 0, CONFIG, compute=CPU, seed=0)
 
 
+def test_other_steps_change_nothing_else():
+    shorter = CONFIG.with_steps(0.25 * CONFIG.training.steps)
+    assert shorter.training.steps == 2  # a quarter of nine, rounded
+    assert replace(shorter, training=CONFIG.training) == CONFIG
+    assert replace(shorter.training, steps=9) == CONFIG.training
+    assert CONFIG.with_steps(0.01).training.steps == 1
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -34,8 +34,8 @@ def test_schedules_by_hand():
     poly = TrainingConfig(steps=10, batch_size=1, learning_rate=1.0)
     assert poly.rate(0) == 1
     assert poly.rate(5) == pytest.approx(0.5**0.9)
-    step = TrainingConfig(steps=9, batch_size=1, learning_rate=1.0, schedule="step", warmup_steps=2)
-    assert [step.rate(i) for i in (0, 1, 5, 6)] == [0.5, 1.0, 1.0, 0.1]
+    step = TrainingConfig(steps=9, batch_size=1, learning_rate=1.0, schedule="step")
+    assert [step.rate(i) for i in (0, 5, 6)] == [1.0, 1.0, 0.1]
 
 
 def test_groups_are_caffes_multipliers():

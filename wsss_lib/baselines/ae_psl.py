@@ -83,10 +83,7 @@ def ae_psl(material: Material, settings: SegmentationConfig, config: AePslConfig
     ]
     network = material.network(settings.network)
     online = min(max(1, round(config.online_share * settings.training.steps)), settings.training.steps)
-    first, second = (
-        replace(settings, training=replace(settings.training, steps=steps, warmup_steps=0))
-        for steps in (max(1, settings.training.steps - online), online)
-    )
+    first, second = settings.with_steps(settings.training.steps - online), settings.with_steps(online)
     losses["masks"] = train_on_labels(network, material, first, labels, run, "masks")
     # The confidences travel with the pictures as heat of a single cell.
     known = replace(material, seeds=labels.__getitem__, heat=lambda i: sure[i][:, None, None].astype(np.float32))
@@ -161,7 +158,7 @@ class Miner:
             [np.zeros(len(self.material), bool) if c == IGNORE else self.material.tags[:, c] for c in targets], axis=1
         )
         pictures = ClassifiedPictures(classes=old.classes, targets=targets, shows=shows, image=self.image)
-        training = replace(self.learning.training, steps=self.config.classifier_steps, warmup_steps=0)
+        training = replace(self.learning.training, steps=self.config.classifier_steps)
         self.learning = replace(self.learning, activation="sigmoid", training=training)
         return train_classifier(
             self.classifier, pictures, self.learning, compute=self.run.compute, seed=_seed(self.run.seed, turn),

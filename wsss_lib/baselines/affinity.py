@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from wsss_lib.classification.backbones import Backbone
 from wsss_lib.regions.random_walk import affinity_at, half_plane_offsets, pairs_at
+from wsss_lib.segmentation.networks import grid_of
 from wsss_lib.vocabulary import IGNORE, SettingsError
 
 EPSILON = 1e-5
@@ -92,11 +93,6 @@ class AffinityNetwork(nn.Module):
             for depth, reduce, norm in zip(maps, self.reduce, self.norms, strict=True)
         ]
         return functional.elu(self.mix(torch.cat(parts, 1))).float()
-
-
-def grid_of(size: tuple[int, int], stride: int) -> tuple[int, int]:
-    """(rows, columns) of the cells on every ``stride``-th pixel of a picture of (height, width) ``size``."""
-    return (size[0] - 1) // stride + 1, (size[1] - 1) // stride + 1
 
 
 def affinity_loss(

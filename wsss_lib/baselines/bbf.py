@@ -22,7 +22,7 @@ Choices, besides those of the network:
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as functional
@@ -122,9 +122,7 @@ def bbf(material: Material, settings: SegmentationConfig, config: BbfConfig, run
         labels = confident_cells(cues.heat_on(logits), config.confidence, config.margin)
         return bbf_loss(logits, labels, cues.tags, config)
 
-    training = replace(settings.training, steps=max(1, round(config.step_share * settings.training.steps)))
-    losses = train_on_cues(
-        network, material, replace(settings, training=training), loss, run, name="bbf", forward=forward
-    )
+    shorter = settings.with_steps(config.step_share * settings.training.steps)
+    losses = train_on_cues(network, material, shorter, loss, run, name="bbf", forward=forward)
     variant = "default" if material.flow is not None else WITHOUT_FLOW
     return Outcome(network=network, network_name=name, losses={"bbf": losses}, variant=variant)

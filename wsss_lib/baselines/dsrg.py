@@ -65,10 +65,9 @@ from wsss_lib.baselines.skeleton import (
     Material,
     Outcome,
     Run,
-    tagged_prediction,
+    predicted_labels,
     train_on_cues,
     train_on_labels,
-    unknown_like,
 )
 from wsss_lib.segmentation.crf import CrfConfig
 from wsss_lib.segmentation.training import SegmentationConfig
@@ -208,12 +207,10 @@ def dsrg(material: Material, settings: SegmentationConfig, config: DsrgConfig, r
     background = material.label_space.background
 
     def learn(phase: str, steps: int, *, growing: bool) -> list[float]:
-        own = replace(settings, training=replace(settings.training, steps=steps))
-
         def loss(logits: Tensor, cues: Cues) -> Tensor:
             return dsrg_loss(logits, cues, background, config, growing=growing)
 
-        return train_on_cues(network, material, own, loss, run, f"dsrg_{phase}")
+        return train_on_cues(network, material, settings.with_steps(steps), loss, run, f"dsrg_{phase}")
 
     steps = settings.training.steps
     early = int(config.seeds_first * steps)
@@ -222,12 +219,7 @@ def dsrg(material: Material, settings: SegmentationConfig, config: DsrgConfig, r
     if not config.retrain:
         return Outcome(network=network, network_name=name, losses=losses)
 
-    def label(i: int) -> LabelMap:
-        if not material.tags[i].any():
-            return unknown_like(material.image(i))
-        return tagged_prediction(network, material, i, settings.input_size, run).argmax(0).numpy().astype(np.uint8)
-
-    labels = [label(i) for i in range(len(material))]
+    labels = predicted_labels(network, material, settings, run)
     run.report(f"labels for retraining: {shares(labels, material.label_space)}")
     losses["retraining"] = train_on_labels(network, material, settings, labels, run, "dsrg_retraining")
     return Outcome(network=network, network_name=name, losses=losses, labels=labels)

@@ -16,7 +16,7 @@ Further choices:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as functional
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from wsss_lib.baselines.seed_losses import floored_softmax, seed_loss
 from wsss_lib.baselines.skeleton import Cues, Material, Outcome, Run, train_on_cues
-from wsss_lib.segmentation.networks import upsample
+from wsss_lib.segmentation.networks import grid_of, upsample
 from wsss_lib.segmentation.training import SegmentationConfig
 from wsss_lib.vocabulary import IGNORE, SettingsError
 
@@ -56,8 +56,7 @@ def lcem(material: Material, settings: SegmentationConfig, config: LcemConfig, r
     """One network, first on the clues, then by expectation-maximisation."""
     background = material.label_space.background
     network = material.network(settings.network)
-    steps = max(1, round(config.clue_share * settings.training.steps))
-    first = replace(settings, training=replace(settings.training, steps=steps))
+    first = settings.with_steps(config.clue_share * settings.training.steps)
     on_clues, on_estimates = _clue_loss(settings), _em_loss(settings, config, background)
     run.report("LCEM, clues only")
     clues = train_on_cues(network, material, first, on_clues, run, "lcem_clues")
@@ -100,8 +99,9 @@ def on_label_grid(
     logits: Float[Tensor, "batch class r c"], cues: Cues, label_stride: int
 ) -> Float[Tensor, "batch class rows columns"]:
     """Logits at every ``label_stride``-th pixel, from pixel (0, 0): where our own network is compared with labels."""
-    height, width = (-(-side // label_stride) for side in cues.images.shape[-2:])
-    return logits if logits.shape[-2:] == (height, width) else upsample(logits, (height, width))
+    height, width = cues.images.shape[-2:]
+    grid = grid_of((height, width), label_stride)
+    return logits if logits.shape[-2:] == grid else upsample(logits, grid)
 
 
 CueLoss = Callable[[Tensor, Cues], Tensor]

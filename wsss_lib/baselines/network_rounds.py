@@ -1,7 +1,5 @@
 """What the systems share that train a network several times, each time on labels that the one before it improved."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
@@ -22,8 +20,7 @@ def round_settings(settings: SegmentationConfig, number: int, rounds: int) -> Se
     """
     if number == rounds:
         return settings
-    steps = max(1, settings.training.steps // rounds)
-    return replace(settings, training=replace(settings.training, steps=steps))
+    return settings.with_steps(settings.training.steps // rounds)
 
 
 def region_probability(

@@ -34,7 +34,7 @@ import torch.nn.functional as functional
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from wsss_lib.baselines.affinity import AffinityNetwork, affinity_loss, grid_of
+from wsss_lib.baselines.affinity import AffinityNetwork, affinity_loss
 from wsss_lib.baselines.skeleton import Material, Outcome, Run, train_on_labels, unknown_like
 from wsss_lib.baselines.sure_cells import (
     class_scores,
@@ -49,7 +49,7 @@ from wsss_lib.regions.pooling import mean_pool
 from wsss_lib.regions.random_walk import affinity_at, half_plane_offsets, random_walk, transition_matrix
 from wsss_lib.regions.superpixels import paint_regions
 from wsss_lib.segmentation.crf import FLOOR, CrfConfig
-from wsss_lib.segmentation.networks import upsample
+from wsss_lib.segmentation.networks import grid_of, upsample
 from wsss_lib.segmentation.training import SegmentationConfig, picture_at
 from wsss_lib.training.loop import TrainingConfig, start_values, train
 from wsss_lib.vocabulary import IGNORE, LabelMap, SettingsError

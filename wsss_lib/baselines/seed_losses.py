@@ -7,7 +7,7 @@ in pixels of the network's input, are divided by the pixels per cell of the grid
 as many pixels as published, which is half as many cells.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as functional
@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from wsss_lib.baselines.skeleton import Cues
-from wsss_lib.segmentation.crf import CrfConfig, small_crf
+from wsss_lib.segmentation.crf import CrfConfig, scaled, small_crf
 from wsss_lib.training.compute import without_autocast
 from wsss_lib.vocabulary import SettingsError
 
@@ -95,10 +95,10 @@ def smoothed(
     by picture, so that memory does not grow with the batch; in float32, because ten rounds of weights 10 and 3 amplify
     what half precision rounds away.
     """
-    scaled = replace(crf, bilateral_xy=crf.bilateral_xy / cell, gaussian_xy=crf.gaussian_xy / cell)
+    on_grid = scaled(crf, 1 / cell)
     pairs = zip(unary.float().split(1), images.float().split(1), strict=True)
     with without_autocast(unary):
-        q = torch.cat([small_crf(each, image, scaled) for each, image in pairs]).clamp(min=FLOOR)
+        q = torch.cat([small_crf(each, image, on_grid) for each, image in pairs]).clamp(min=FLOOR)
     return q / q.sum(1, keepdim=True)
 
 

@@ -231,6 +231,18 @@ def tagged_prediction(
     return tagged_softmax(network, material.image(i), material.tags[i], size=size, compute=run.compute).cpu()
 
 
+def predicted_labels(
+    network: SegmentationNetwork, material: Material, settings: SegmentationConfig, run: Run
+) -> list[LabelMap]:
+    """The most probable tag of every pixel of every training picture; unknown in a picture without tags."""
+    return [
+        tagged_prediction(network, material, i, settings.input_size, run).argmax(0).numpy().astype(np.uint8)
+        if material.tags[i].any()
+        else unknown_like(material.image(i))
+        for i in range(len(material))
+    ]
+
+
 def unknown_like(image: Image) -> LabelMap:
     """A label map of a picture in which nothing is known."""
     return np.full(image.shape[:2], IGNORE, dtype=np.uint8)

@@ -28,15 +28,14 @@ from wsss_lib.baselines.skeleton import (
     Material,
     Outcome,
     Run,
-    tagged_prediction,
+    predicted_labels,
     train_on_cues,
     train_on_labels,
-    unknown_like,
 )
 from wsss_lib.regions.saliency import saliency
-from wsss_lib.segmentation.networks import SegmentationNetwork, upsample
+from wsss_lib.segmentation.networks import grid_of, upsample
 from wsss_lib.segmentation.training import SegmentationConfig
-from wsss_lib.vocabulary import LabelMap, SettingsError, Tags, TagTable
+from wsss_lib.vocabulary import SettingsError, Tags, TagTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,19 +65,21 @@ def stc(material: Material, settings: SegmentationConfig, config: StcConfig, run
     front = ", ".join(np.array(material.label_space.classes)[figures])
     run.report(f"{len(simple)} of {len(material)} pictures are simple; figures are {front or 'none'}")
     network = material.network(settings.network)
-    initial, enhanced, powerful = (part_of(settings, share) for share in config.shares)
+    initial, enhanced, powerful = (settings.with_steps(share * settings.training.steps) for share in config.shares)
 
-    chosen = only(material, simple, lambda i: soft_targets(
-        material.heat(i), salient[i], material.tags[i], figures, grid_of(settings)
-    ))  # fmt: skip
+    width, height = settings.input_size
+    grid = grid_of((height, width), settings.label_stride)
+    chosen = only(
+        material, simple, lambda i: soft_targets(material.heat(i), salient[i], material.tags[i], figures, grid)
+    )
     losses = {
         "initial": train_on_cues(
             network, chosen, initial, lambda logits, cues: soft_cross_entropy(logits, cues.heat), run, "initial"
         )
     }
-    labels = masks(network, chosen, settings, run)
+    labels = predicted_labels(network, chosen, settings, run)
     losses["enhanced"] = train_on_labels(network, chosen, enhanced, labels, run, "enhanced")
-    labels = masks(network, material, settings, run)
+    labels = predicted_labels(network, material, settings, run)
     losses["powerful"] = train_on_labels(network, material, powerful, labels, run, "powerful")
     return Outcome(network=network, network_name=settings.network, losses=losses, labels=labels)
 
@@ -119,16 +120,6 @@ def soft_cross_entropy(
     return -(target * logits.log_softmax(1)).sum() / target.sum().clamp(min=1e-6)
 
 
-def masks(network: SegmentationNetwork, material: Material, settings: SegmentationConfig, run: Run) -> list[LabelMap]:
-    """The most probable tag of every pixel of every picture; unknown in a picture without tags."""
-    return [
-        tagged_prediction(network, material, i, settings.input_size, run).argmax(0).numpy().astype(np.uint8)
-        if material.tags[i].any()
-        else unknown_like(material.image(i))
-        for i in range(len(material))
-    ]
-
-
 def only(material: Material, chosen: list[int], targets: Callable[[int], Heat]) -> Material:
     """Some of the pictures, with targets in the place of their heat: so they are batched and mirrored like it."""
     return replace(
@@ -140,19 +131,6 @@ def only(material: Material, chosen: list[int], targets: Callable[[int], Heat]) 
         heat=lambda k: targets(chosen[k]),
         flow=None,
     )
-
-
-def part_of(settings: SegmentationConfig, share: float) -> SegmentationConfig:
-    """The same settings for a share of the steps, at least one."""
-    training = settings.training
-    steps = max(1, round(share * training.steps))
-    return replace(settings, training=replace(training, steps=steps, warmup_steps=min(training.warmup_steps, steps)))
-
-
-def grid_of(settings: SegmentationConfig) -> tuple[int, int]:
-    """Rows and columns of the pixels that labels are compared at."""
-    width, height = settings.input_size
-    return (height - 1) // settings.label_stride + 1, (width - 1) // settings.label_stride + 1
 
 
 def on_grid(

@@ -1,7 +1,6 @@
 """Cells whose class is sure: what AffinityNet learns from (PSA, stage 1; spec. 6.3). Pure functions, see ``psa.py``."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,8 +8,8 @@ import torch.nn.functional as functional
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from wsss_lib.baselines.affinity import grid_of
-from wsss_lib.segmentation.crf import FLOOR, CrfConfig, small_crf
+from wsss_lib.segmentation.crf import FLOOR, CrfConfig, scaled, small_crf
+from wsss_lib.segmentation.networks import grid_of
 from wsss_lib.vocabulary import IGNORE
 
 
@@ -71,11 +70,10 @@ def refine(
     grid, wide = grid_of(size, stride), stride
     while math.prod(grid_of(size, wide)) > most_cells:
         wide += stride
-    on_grid = replace(crf, bilateral_xy=crf.bilateral_xy / wide, gaussian_xy=crf.gaussian_xy / wide)
     present = torch.from_numpy(tags).to(scores.device)
     unary = -to_cells(scores[present], wide).clamp(min=FLOOR).log()
     result = scores.new_zeros(len(scores), *grid)
-    probability = small_crf(unary[None], to_cells(image, wide)[None], on_grid)
+    probability = small_crf(unary[None], to_cells(image, wide)[None], scaled(crf, 1 / wide))
     result[present] = _at_cells(probability, stride / wide, grid)[0]
     return result
 

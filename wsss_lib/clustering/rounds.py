@@ -76,7 +76,7 @@ class ClusteringConfig:
     def center_training(self) -> TrainingConfig:
         """The second phase as a training of its own."""
         rate = 0.1 * self.training.learning_rate
-        return replace(self.training, steps=self.center_steps, learning_rate=rate, schedule="constant", warmup_steps=0)
+        return replace(self.training, steps=self.center_steps, learning_rate=rate, schedule="constant")
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,11 @@ def upsample(
     return functional.interpolate(logits, size, mode="bilinear", align_corners=True)
 
 
+def grid_of(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """(rows, columns) of the cells on every ``stride``-th pixel, from pixel (0, 0), of a picture of (height, width)."""
+    return (size[0] - 1) // stride + 1, (size[1] - 1) // stride + 1
+
+
 def predict_logits(
     network: SegmentationNetwork, image: Float[Tensor, "1 3 height width"], size: tuple[int, int]
 ) -> Float[Tensor, "class out_height out_width"]:

@@ -1,9 +1,10 @@
 """Training a segmentation network on the clustered labels (paper 3.3); unknown pixels are left out of the loss."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
@@ -51,6 +52,10 @@ class SegmentationConfig:
             raise SettingsError(f"scale_range must be two positive numbers in order, not {self.scale_range}")
         if not 0 <= self.reverse <= 1:
             raise SettingsError(f"reverse must be a weight within 0..1, not {self.reverse}")
+
+    def with_steps(self, steps: float) -> Self:
+        """The same settings for other ``steps``, rounded and at least one; the schedule ends with them."""
+        return replace(self, training=replace(self.training, steps=max(1, round(steps))))
 
 
 LOG_OF_ZERO = -4.0

@@ -49,11 +49,10 @@ class TrainingConfig:
     weight_decay: float = 5e-4
     schedule: Literal["poly", "step", "constant"] = "poly"
     step_at: float = 2 / 3
-    warmup_steps: int = 0
     checkpoint_every: int = 100
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 1 or self.checkpoint_every < 1 or self.warmup_steps < 0:
+        if self.steps < 1 or self.batch_size < 1 or self.checkpoint_every < 1:
             raise SettingsError(f"steps, batch_size and checkpoint_every must be at least 1, in {self}")
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise SettingsError(f"learning_rate must be a positive number, not {self.learning_rate}")
@@ -66,8 +65,6 @@ class TrainingConfig:
 
     def rate(self, step: int) -> float:
         """Factor on the learning rate at a step."""
-        if step < self.warmup_steps:
-            return (step + 1) / self.warmup_steps
         if self.schedule == "poly":
             return (1 - step / self.steps) ** 0.9
         return 0.1 if self.schedule == "step" and step >= self.step_at * self.steps else 1.0

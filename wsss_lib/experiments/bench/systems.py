@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from wsss_lib.baselines.affinity import grid_of
 from wsss_lib.baselines.ccnn import CcnnConfig, project
 from wsss_lib.baselines.psa import PUBLISHED_STRIDE, PsaConfig
 from wsss_lib.data.label_spaces import CAMVID
 from wsss_lib.data.toy import toy_streets
 from wsss_lib.experiments.bench.measuring import Row, processor_seconds, seconds
 from wsss_lib.regions.random_walk import affinity_at, half_plane_offsets, random_walk, transition_matrix
+from wsss_lib.segmentation.networks import grid_of
 from wsss_lib.training.loop import TrainingConfig
 
 
