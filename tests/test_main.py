@@ -67,6 +67,7 @@ def test_run_reads_parameters(monkeypatch: pytest.MonkeyPatch):
         (["data", "fetch", "cityscapes", "--data", "."], "may not be fetched by a program: register"),
         (["data", "fetch", "--data", "."], "known are camvid, voc2012"),
         (["make", "systems", "--processes", "2", "--at-once", "2"], "pass --processes or --at-once, not both"),
+        (["make", "--profile", "smoke"], "name the stages to make, for instance segmentation; there are classifier, "),
         (["make", "sistems", "--at-once", "2", "--profile", "smoke"], "did you mean 'systems'"),
         (["predict", "--images", ".", "--out", "out", "--build", "no/such/build"], "has no trained network in"),
     ],

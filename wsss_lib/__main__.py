@@ -1,8 +1,8 @@
 """The command line: ``wsss <command>``, or ``python -m wsss_lib <command>``.
 
 Each command is a few lines that call the library; what it needs is imported when it runs, so that ``--help`` is quick.
-Exit codes: 0 all went well, 1 ``doctor`` or ``data check`` found something, 2 a clear error, 130 interrupted,
-141 nobody reads the output any more (``wsss status | head``).
+Exit codes: 0 all went well, 1 ``doctor`` or ``data check`` found something or ``predict`` skipped a picture, 2 a clear
+error, 130 interrupted, 141 nobody reads the output any more (``wsss status | head``).
 """
 
 import ast
@@ -145,9 +145,12 @@ def make(
         at_once: How many stages are made at the same time, each by a process of its own, on one GPU or processor.
     """
     from wsss_lib.experiments.at_once import make_at_once
+    from wsss_lib.experiments.makers import MAKERS
     from wsss_lib.experiments.shared import make_together
     from wsss_lib.training.together import world_size
 
+    if not stages:
+        raise SettingsError(f"name the stages to make, for instance segmentation; there are {', '.join(MAKERS)}")
     if at_once != 1 and world_size(processes) != 1:
         raise SettingsError(
             "pass --processes or --at-once, not both, and no --at-once under torchrun: processes train together, or"

@@ -43,11 +43,18 @@ def test_open_pixels_are_misses_by_hand():
     assert result.predicted_share.tolist() == [20, 40, 40]
 
 
-def test_absent_classes_are_nan_and_leave_the_mean():
-    """b is nowhere; c is predicted but absent from the labels: that is 0, not nan."""
+def test_what_no_label_shows_is_nan_and_leaves_the_mean():
+    """b is nowhere, c is predicted but in no label: neither has an IoU, and the pixel called c is one that a lost."""
     result = scores(np.array([[3, 0, 1], [0, 0, 0], [0, 0, 0]]), SPACE)
-    np.testing.assert_array_equal(result.class_iou, [75, np.nan, 0])
-    assert result.miou_class == 37.5
+    np.testing.assert_array_equal(result.class_iou, [75, np.nan, np.nan])
+    assert result.miou_class == result.miou_category == 75
+    assert result.predicted_share.tolist() == [75, 0, 25]
+
+
+def test_means_over_the_same_labels_are_over_the_same_classes():
+    """A hundred pixels of a; one that is called c costs a hundredth, and not half of the mean."""
+    labels = [[100, 0, 0], [0, 0, 0], [0, 0, 0]], [[99, 0, 1], [0, 0, 0], [0, 0, 0]]
+    assert [scores(np.array(each), SPACE).miou_class for each in labels] == [100, 99]
 
 
 def test_nothing_at_all_is_nan():

@@ -3,6 +3,7 @@
 import pickle
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -147,6 +148,24 @@ def test_what_is_not_measured_has_no_row_but_for_labels_of_its_own(open_tiny, ex
     assert "±" in shown.loc["plus, other", "labels, train"]
 
 
+def test_a_network_is_shown_once_it_is_trained_with_every_seed(experiment, monkeypatch):
+    """Else its numbers would be of fewer seeds than its labels, and its agreement would train what is missing."""
+    scores = pages.measured([experiment.main], "segmentation", "reference", systems="all")
+    some = scores.loc[(scores["system"] != "plus, coarse") | (scores["seed"] == 0)]
+    compared = []
+    monkeypatch.setattr(beyond, "agreement", lambda runs: compared.append(runs[0].system) or 50.0)
+    shown = beyond.parts(experiment.main, some, "finished").set_index("method")
+    assert "plus, coarse" not in shown.index  # its labels stand in the row of plus
+    assert compared == [method for method in ("ours", *experiment.main.role.beyond) if method != "plus, coarse"]
+
+
+def test_rounds_that_are_there_already_count_once(experiment):
+    scores = pages.measured([experiment.main], "rounds", "segmentation", "reference", systems="all")
+    with_them = beyond.parts(experiment.main, scores)
+    without = beyond.parts(experiment.main, scores.loc[~scores["stage"].str.startswith("round_")])
+    pd.testing.assert_frame_equal(with_them, without)
+
+
 def test_what_nobody_has_is_no_column(open_tiny, experiment):
     """A single seed agrees with no other."""
     role = replace(experiment.main.role, clustering_seeds=(0,), segmentation_seeds=(0,))
@@ -165,6 +184,18 @@ def test_predictions_are_those_of_the_profiles_own_method(experiment):
 
 
 # ------------------------------------------------------------------------------------------------------------ agreement
+
+
+def test_of_two_halves_neither_is_the_truth(experiment):
+    """Class 1 is in one half alone, whichever it is: it counts as 0, and class 0 agrees on three of four regions."""
+    halves = [SimpleNamespace(rounds=lambda *_, k=k: [k]) for k in (0, 1)]
+    maps = [np.array([[0, 0, 0, 0]], np.uint8), np.array([[0, 0, 0, 1]], np.uint8)]
+    for order in ((0, 1), (1, 0)):
+        stages = SimpleNamespace(
+            halves=halves, role=experiment.main.role, label_space=experiment.main.label_space,
+            label_maps=lambda k, order=order: [maps[order[k]]],
+        )  # fmt: skip
+        assert beyond.agreement_of_halves(stages, "default") == (75 + 0) / 2
 
 
 def test_agreement_by_hand(tmp_path, experiment):

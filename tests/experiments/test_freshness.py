@@ -5,6 +5,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from wsss_lib.data.pictures import fingerprint_of_files
 from wsss_lib.experiments import freshness
 from wsss_lib.experiments.freshness import Status, files_since, folder_fingerprint, notebook_stamp, why_stale
 from wsss_lib.experiments.places import Places
@@ -106,8 +107,11 @@ def test_artefacts_and_outputs_must_still_be_there(places: Places):
     table = places.tables / "table_5.csv"
     table.parent.mkdir()
     table.write_text("")
-    status = done({}, artefacts=[f"seeds/{artefact.key}"], outputs=["tables/table_5.csv"])
+    outputs = files_since(places.folder, 0, within=[places.tables])
+    status = done({}, artefacts=[f"seeds/{artefact.key}"], outputs=outputs)
     assert why_stale(status, {}, places) == ""
+    table.write_text("another profile's, or an edited one")
+    assert why_stale(status, {}, places) == "tables/table_5.csv is not as it wrote it"
     table.unlink()
     assert why_stale(status, {}, places) == "a file that it made is gone"
     (artefact.folder / "record.json").unlink()
@@ -115,7 +119,7 @@ def test_artefacts_and_outputs_must_still_be_there(places: Places):
 
 
 def test_status_there_and_back(tmp_path: Path):
-    status = done({"notebook": "a"}, seconds=1.5, outputs=["tables/a.csv"])
+    status = done({"notebook": "a"}, seconds=1.5, outputs={"tables/a.csv": "0123"})
     status.save(tmp_path / "01.json")
     assert Status.load(tmp_path / "01.json") == status
 
@@ -170,7 +174,10 @@ def test_files_since(tmp_path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
         os.utime(path, (50, 50) if "old" in name else (100, 100))
-    assert files_since(tmp_path, 100, skip=[tmp_path / "store"]) == ["predictions/val/a.png", "tables/new.csv"]
+    within = [tmp_path / name for name in ("tables", "figures", "predictions")]
+    found = files_since(tmp_path, 100, within=within)
+    assert list(found) == ["predictions/val/a.png", "tables/new.csv"]
+    assert found["tables/new.csv"] == fingerprint_of_files([tmp_path / "tables/new.csv"])
 
 
 def test_what_another_process_is_writing_is_none_of_the_files_and_may_vanish(
@@ -180,4 +187,14 @@ def test_what_another_process_is_writing_is_none_of_the_files_and_may_vanish(
         (tmp_path / name).touch()
     listed = Path.rglob
     monkeypatch.setattr(Path, "rglob", lambda *arguments: [*listed(*arguments), tmp_path / "gone.csv"])
-    assert files_since(tmp_path, 0, skip=[]) == ["a.csv"]
+    assert list(files_since(tmp_path, 0, within=[tmp_path])) == ["a.csv"]
+
+
+def test_another_version_of_a_library_that_computes_makes_notebooks_stale(
+    tmp_path: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+):
+    source = notebook_with("1", tmp_path / "01.ipynb")
+    before = notebook_stamp(source, places, {})
+    monkeypatch.setattr(freshness, "installed", lambda name: "99.0" if name == "torch" else None)
+    after = notebook_stamp(source, places, {})
+    assert [name for name in before if before[name] != after[name]] == ["environment"]

@@ -159,12 +159,13 @@ def test_gains_of_the_centre_loss_are_within_a_seed(finished: Experiment):
     """Of the seeds 0 and 1 the first has both sides: 40.5 and 40.0 without in round 1, 41.0 and 41.25 in round 2."""
     values = {("default", 0): (40.5, 41.0), ("no_center_loss", 0): (40.0, 41.25), ("default", 1): (50.0, 50.0)}
     rows = [
-        {"stage": f"round_{number}", "metric": "miou_class", "variant": variant, "seed": seed, "value": value}
+        {"dataset": "camvid", "stage": f"round_{number}", "metric": "miou_class", "variant": variant, "seed": seed,
+         "value": value}
         for (variant, seed), each in values.items()
         for number, value in enumerate(each, 1)
-    ]
-    other = {"stage": "seeds", "metric": "miou_class", "variant": "default", "seed": 0, "value": 1.0}
-    gains = pages.center_loss_gains(finished, pd.DataFrame([*rows, other]))
+    ]  # fmt: skip
+    others = [rows[0] | {"stage": "seeds", "value": 1.0}, rows[0] | {"dataset": "voc", "value": 90.0}]
+    gains = pages.center_loss_gains(finished, pd.DataFrame([*rows, *others]))
     assert gains.to_dict("list") == {"stage": ["round 1", "round 2"], "random seed 0": ["+0.50", "\N{MINUS SIGN}0.25"]}
     table = finished.places.tables / "center_loss_gains"
     assert table.with_suffix(".md").read_text(encoding="utf-8").endswith("| round 2 | \N{MINUS SIGN}0.25 |\n")

@@ -166,6 +166,12 @@ def test_published_numbers_stand_for_data_that_are_not_there(tmp_path):
     assert picture_counts(experiment.role("cityscapes"), experiment.places) == (4, 1, 1)
 
 
+def test_a_profile_of_textures_is_planned_with_as_many_as_it_has(tmp_path):
+    """Planning puts its textures into a folder of its own, so the data are not where the profile would have them."""
+    experiment = Experiment(Places(profile="paper-dry", build=tmp_path / "plan"), report=lambda _: None)
+    assert picture_counts(experiment.role("cityscapes"), Places(profile="paper-dry", build=tmp_path)) == (4, 1, 1)
+
+
 def test_the_lines_of_a_plan(open_tiny, tmp_path, monkeypatch):
     open_tiny(tmp_path)
     monkeypatch.setattr(plan, "load_profile", lambda name: replace(PROFILES["tiny"], name=name))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from wsss_lib.data.pictures import fingerprint_of_files
 from wsss_lib.experiments.freshness import Status
 from wsss_lib.experiments.places import REPOSITORY, Places
 from wsss_lib.experiments.profiles import PROFILES
@@ -56,15 +57,22 @@ def places(tmp_path, monkeypatch):
     made = Store(places.store, report=lambda _: None).artefact(
         "stage", params={"dataset": "camvid", "system": "psa", "config": config}, inputs={}, make=lambda _: None
     )
-    write_status(places, "01_x", artefacts=[f"stage/{made.key}"])
+    write_status(places, "01_x", artefacts=[f"stage/{made.key}"], parameters={"systems": "none"})
     return places
 
 
+def written_again(places):
+    """The same run wrote what is there now."""
+    write_status(places, "01_x", artefacts=Status.load(places.notebooks / "01_x.json").artefacts)
+
+
 def write_status(places, name, **changed):
-    files = ["tables/table06.md", "figures/figure1.png", "figures/figure1.svg"]
+    files = ["tables/table06.md", "tables/table06.csv", "figures/figure1.png", "figures/figure1.svg"]
     files += [f"figures/{picture}.png" for picture in sorted(PICTURES)]
-    given = {"state": "done", "stamp": {}, "started": "2026-01-01T12:00:00+00:00", "seconds": 90.0, "outputs": files}
-    Status(**{**given, "peak_memory_mb": 500.0, **changed}).save(places.notebooks / f"{name}.json")
+    written = {each: fingerprint_of_files([places.folder / each]) for each in files if (places.folder / each).exists()}
+    given = {"state": "done", "stamp": {}, "started": "2026-01-01T12:00:00+00:00", "seconds": 90.0, "outputs": written}
+    given |= {"peak_memory_mb": 500.0, "source": {"commit": "0123456789abcdef", "dirty": False}}
+    Status(**{**given, **changed}).save(places.notebooks / f"{name}.json")
 
 
 def test_publishes_tables_figures_and_where_they_come_from(places, tmp_path):
@@ -73,7 +81,9 @@ def test_publishes_tables_figures_and_where_they_come_from(places, tmp_path):
     folder = publish(places, figures=tmp_path / "figures", documents=[readme])
     assert sorted(path.name for path in folder.iterdir()) == ["figure1.png", "provenance.json", "table06.md"]
     record = json.loads((folder / "provenance.json").read_text())
-    assert record["notebooks"] == {"01_x": {"minutes": 1.5, "minutes_before": 0.0, "peak_memory_mb": 500.0}}
+    assert record["notebooks"] == {
+        "01_x": {"minutes": 1.5, "minutes_before": 0.0, "peak_memory_mb": 500.0, "parameters": {"systems": "none"}}
+    }
     (stage,) = record["stages"]
     assert (stage["stage"], stage["dataset"], stage["system"], stage["network"]) == (
         "stage", "camvid", "psa", "largefov_small"
@@ -101,6 +111,7 @@ def test_publishing_that_breaks_off_leaves_what_was_there(places, tmp_path, monk
     folder = publish(places, figures=tmp_path / "figures", documents=[readme])
     before = {path: path.read_bytes() for path in (readme, *folder.iterdir())}
     (places.tables / "table06.md").write_text("| b |\n")
+    written_again(places)
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -147,6 +158,7 @@ def test_of_other_peoples_pictures_only_a_few_are_published(places, tmp_path, mo
     """Figures 1, 5 and 6 of the main role and drawings without pictures are; all pictures of smoke are ours."""
     for name in PICTURES:
         (places.figures / f"{name}.png").write_bytes(b"picture")
+    written_again(places)
     ours = publish(places, figures=tmp_path / "ours", documents=[tmp_path / "none"])
     assert {path.stem for path in ours.iterdir()} >= PICTURES
     monkeypatch.setitem(PROFILES, "smoke", replace(PROFILES["smoke"], needs_data=True))
@@ -177,6 +189,35 @@ def test_what_older_code_left_behind_is_not_published(places, tmp_path):
     (places.tables / "left_behind.csv").write_text("a\n")
     folder = publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
     assert not (folder / "left_behind.csv").exists()
+
+
+def test_what_was_written_over_after_the_run_is_not_published(places, tmp_path):
+    (places.tables / "table06.md").write_text("| 99.9 |\n")
+    with pytest.raises(DataError, match=r"not as the notebooks' last runs wrote them \(table06\.md\)"):
+        publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
+    assert not (tmp_path / "figures").exists()
+
+
+@pytest.mark.parametrize("what", ["stage", "notebook"])
+def test_results_of_an_unknown_commit_are_not_published(places, tmp_path, what):
+    unknown = {"commit": None, "dirty": None}
+    if what == "notebook":
+        write_status(places, "02_y", source=unknown)
+    else:
+        path = next(places.store.glob("stage/*/record.json"))
+        path.write_text(json.dumps({**json.loads(path.read_text()), **unknown}))
+    with pytest.raises(DataError, match=rf"some {what}s .* outside a clone"):
+        publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
+
+
+def test_what_a_stage_took_before_an_interruption_is_not_passed_over(places, tmp_path):
+    path = next(places.store.glob("stage/*/record.json"))
+    where = {"figures": tmp_path / "figures", "documents": [tmp_path / "none"]}
+    told = []
+    for resumed in (False, True):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "resumed": resumed}))
+        told += json.loads((publish(places, **where) / "provenance.json").read_text())["stages"]
+    assert [each.get("since an interruption") for each in told] == [None, True]
 
 
 def test_results_without_records_are_not_published(places, tmp_path):
@@ -234,6 +275,14 @@ def test_a_mark_that_names_no_number(tmp_path, mark):
         filled(f"<!-- t.csv: {mark} -->1<!-- end -->", tmp_path)
 
 
+def test_a_number_that_was_not_measured_is_not_shown(tmp_path):
+    """The paper's rows are always in a table; after SYSTEMS=none they have no number of ours."""
+    (tmp_path / "t.csv").write_text("method,paper,here\nPSA,7.8,\n")
+    assert filled("<!-- t.csv: PSA, paper -->1<!-- end -->", tmp_path) == "<!-- t.csv: PSA, paper -->7.8<!-- end -->"
+    with pytest.raises(DataError, match=r"nothing measured in row 'PSA', column 'here'.*SYSTEMS=all"):
+        filled("<!-- t.csv: PSA, here -->1<!-- end -->", tmp_path)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_a_document_is_what_publishing_would_write(document):
     """A table or a marked number that was edited by hand, or published without filling the document, fails here."""
@@ -268,7 +317,7 @@ def test_what_a_document_links_to_is_there(document):
 def test_results_with_uncommitted_changes_are_not_published(places, tmp_path):
     path = next(places.store.glob("stage/*/record.json"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "commit": "0123456789ab", "dirty": True}))
-    with pytest.raises(DataError, match=rf"made with uncommitted changes \(stage/{path.parent.name}\); commit, delete"):
+    with pytest.raises(DataError, match=rf"uncommitted changes or outside a clone \(stage/{path.parent.name}\)"):
         publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
     assert not (tmp_path / "figures").exists()
 
@@ -276,7 +325,7 @@ def test_results_with_uncommitted_changes_are_not_published(places, tmp_path):
 def test_tables_of_a_notebook_that_ran_with_uncommitted_changes_are_not_published(places, tmp_path):
     """Its stages may all be clean: the changes may be in what draws and counts."""
     write_status(places, "02_y", source={"commit": "fedcba9876543210", "dirty": True})
-    with pytest.raises(DataError, match=r"notebooks ran with uncommitted changes \(02_y\)"):
+    with pytest.raises(DataError, match=r"notebooks ran with uncommitted changes .* \(02_y\)"):
         publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
     write_status(places, "02_y", source={"commit": "fedcba9876543210", "dirty": False})
     folder = publish(places, figures=tmp_path / "figures", documents=[tmp_path / "none"])
@@ -286,8 +335,7 @@ def test_tables_of_a_notebook_that_ran_with_uncommitted_changes_are_not_publishe
 
 def test_a_document_that_shows_what_was_not_run_stops_publishing_before_anything_is_replaced(places, tmp_path):
     (places.tables / "table06.md").with_suffix(".csv").write_text("method,val\nours,1.0\n")
-    write_status(places, "01_x", artefacts=[f"stage/{next(places.store.glob('stage/*/record.json')).parent.name}"],
-                 outputs=["tables/table06.md", "tables/table06.csv"])  # fmt: skip
+    written_again(places)
     where = {"figures": tmp_path / "figures", "documents": [tmp_path / "a.md", tmp_path / "b.md"]}
     for document in where["documents"]:
         document.write_text("<!-- smoke/table06.csv: ours, val -->0<!-- end -->")
@@ -295,6 +343,7 @@ def test_a_document_that_shows_what_was_not_run_stops_publishing_before_anything
     assert where["documents"][0].read_text() == "<!-- smoke/table06.csv: ours, val -->1.0<!-- end -->"
     where["documents"][1].write_text("<!-- smoke/table06.csv: psa, val -->0<!-- end -->")
     (places.tables / "table06.csv").write_text("method,val\nours,2.0\n")
+    written_again(places)
     before = {path: path.read_bytes() for path in (*where["documents"], *folder.iterdir())}
     with pytest.raises(DataError, match=r"table06\.csv has no single number in row 'psa', .* run what is missing"):
         publish(places, **where)
@@ -312,4 +361,7 @@ def test_a_tree_with_changes_is_not_published_from(places, tmp_path):
     publish(places, **where)
     (clone / "code.py").write_text("1")
     with pytest.raises(DataError, match=r"there are uncommitted changes \(code\.py\); commit them, then publish"):
+        publish(places, **where)
+    (clone / ".git" / "HEAD").write_text("damaged")
+    with pytest.raises(DataError, match="git does not tell what has changed in"):
         publish(places, **where)

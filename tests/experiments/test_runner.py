@@ -78,7 +78,7 @@ def test_runs_in_order_then_finds_everything_fresh_then_runs_what_changed(
     assert status.seconds > 0
     assert len(status.artefacts) == 1
     assert status.artefacts[0].startswith("cams/")
-    assert status.outputs == ["tables/verdict.txt"]
+    assert list(status.outputs) == ["tables/verdict.txt"]
     assert texts(places.notebooks / "01_tiny.ipynb").splitlines()[-3:] == [sys.executable, "0", str(REPOSITORY)]
     assert sys.executable in (places.notebooks / "01_tiny.log").read_text()
     assert any(line.endswith("  cams: started") and " left]" in line for line in said)
@@ -104,7 +104,7 @@ def test_the_log_is_no_output_of_a_notebook(tmp_path: Path, places: Places, said
     logging = "from wsss_lib.experiments.places import Places\nPlaces.from_environment().log.write_text('told')"
     run_notebooks([notebook(tmp_path, logging)], places, report=said.append)
     assert places.log.read_text() == "told"
-    assert status_of(places).outputs == []
+    assert status_of(places).outputs == {}
 
 
 def test_stages_are_made_first_unless_every_notebook_is_fresh(
@@ -241,7 +241,7 @@ def test_a_killed_run_goes_on_and_two_at_once_wait_for_each_other(tmp_path: Path
     left_behind = {path.name for path in places.notebooks.iterdir()}
     assert left_behind == {"01_tiny.ipynb", "01_tiny.json", "01_tiny.log", ".locks"}
     status = status_of(places)
-    assert (status.state, status.outputs) == ("done", ["tables/table.csv", "tables/verdict.txt"])
+    assert (status.state, list(status.outputs)) == ("done", ["tables/table.csv", "tables/verdict.txt"])
 
 
 def test_interrupt_stops_the_kernel_and_is_remembered(tmp_path: Path, places: Places):

@@ -51,8 +51,40 @@ def test_a_finished_run_is_fresh(open_tiny, folder, tiny):
 
 def test_counts_are_told_apart_by_what_they_are_of(open_tiny, folder, tiny):
     found = stages_of(open_tiny(folder, role=without_systems(tiny)))
-    counts = {stage.name for stage in found if stage.wanted.artefact.stage == "confusion"}
-    assert {"confusion, seeds", "confusion, round 1", "confusion, predictions", "confusion, colour table"} <= counts
+    assert {
+        "confusion, seeds of camvid, seeds",
+        "confusion, round 1 of camvid, clustering, default, seed 0",
+        "confusion, predictions of camvid, predictions, val of camvid, segmentation, largefov_small, seed 0",
+        "confusion, colour table",
+    } <= {stage.name for stage in found}
+
+
+def test_what_was_never_made_is_missing_and_not_a_stale_one_of_something_else(open_tiny, folder, tiny):
+    """Another network on the same labels, its predictions and their counts; and all counts but one."""
+    role = without_systems(tiny)
+    other = replace(role, segmentation=replace(role.segmentation, network="fcn8s_small"))
+    found = states(open_tiny(folder, role=other))
+    assert {name: each for name, each in found.items() if each != {"fresh"}} == {
+        "segmentation": {"missing"},
+        "predictions": {"missing"},
+        "confusion": {"fresh", "missing"},
+    }
+
+
+def test_one_count_says_nothing_of_the_others(open_tiny, folder, tiny, tmp_path, monkeypatch):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    role = without_systems(tiny)
+    experiment = open_tiny(tmp_path, role=role)
+    kept = next(each for each in stages_of(experiment) if each.name.startswith("confusion, round 1 of "))
+    for count in experiment.store.contents("confusion"):
+        if count != kept.wanted.artefact:
+            shutil.rmtree(count.folder)
+    true_statements = code.statements
+    monkeypatch.setattr(
+        code, "statements", lambda file: true_statements(file) + ("changed" if file.name == "confusion.py" else "")
+    )
+    after = [each for each in stages_of(open_tiny(tmp_path, role=role)) if each.wanted.artefact.stage == "confusion"]
+    assert {each.name for each in after if each.known} == {kept.name} < {each.name for each in after}
 
 
 def test_asking_makes_nothing(open_tiny, tmp_path, tiny):
@@ -77,7 +109,7 @@ def test_the_changed_setting_is_named_and_followed_downstream(open_tiny, folder,
     experiment = open_tiny(folder, role=replace(role, variants={"default": heavier}))
     *lines, last = why_lines(experiment, "segmentation")
     assert lines == [
-        "camvid, segmentation, seed 0: stale",
+        "camvid, segmentation, largefov_small, seed 0: stale",
         "  its input labels is another one",
         "  labels is camvid, clustering, default, seed 0: stale",
     ]

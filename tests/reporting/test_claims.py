@@ -168,6 +168,33 @@ def test_numbers_on_hand_made_scores(full_scores: pd.DataFrame, spaces: dict[str
     assert (sky["kind"], sky["seeds"]) == (NUMBER, 3)
 
 
+def test_a_number_that_a_collapsed_network_reaches_does_not_hold(
+    full_scores: pd.DataFrame, rows: Rows, spaces: dict[str, LabelSpace]
+) -> None:
+    network = {"stage": "segmentation", "split": "val", "network": "deeplab_largefov"}
+    scores = full_scores[full_scores["target"] != "sky"]
+    scores = pd.concat([scores, rows([90.0, 91.0, 92.0], metric="iou", target="sky", **network)])
+    assert outcome_of(verdict(scores, spaces), "Table 10, sky: IoU")["outcome"] == HOLDS
+    shares = rows([50.0, 99.5, 50.0], metric="predicted_share", target="sky", **network)
+    told = "Table 10, sky: IoU; seed 1 collapsed to sky"
+    assert outcome_of(verdict(pd.concat([scores, shares]), spaces), told)["outcome"] == UNDECIDED
+
+
+def test_to_reach_nothing_says_nothing(full_scores: pd.DataFrame, rows: Rows) -> None:
+    """The paper's rider has 0.0."""
+    classes = ("road", "rider")
+    space = LabelSpace(
+        name="streets",
+        classes=classes,
+        colors=((0, 0, 0), (1, 1, 1)),
+        paper_columns=dict(zip(classes, classes, strict=True)),
+    )
+    network = {"stage": "segmentation", "split": "val", "network": "deeplab_largefov", "metric": "iou"}
+    for reached in ([0.0, 0.0, 0.0], [5.0, 6.0, 7.0]):
+        scores = pd.concat([full_scores, rows(reached, target="rider", **network)])
+        assert outcome_of(verdict(scores, {"cityscapes": space}), "Table 10, rider: IoU")["outcome"] == UNDECIDED
+
+
 def test_every_outcome_occurs(full_scores: pd.DataFrame, rows: Rows, spaces: dict[str, LabelSpace]) -> None:
     """A baseline that swaps the lead from seed to seed is undecided; test labels held back are not measured."""
     final = {"stage": "segmentation", "network": "deeplab_largefov"}

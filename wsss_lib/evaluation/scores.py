@@ -1,4 +1,9 @@
-"""Class and category IoU from a confusion matrix, exactly as cityscapesScripts computes them (specification 8.1)."""
+"""Class and category IoU from a confusion matrix, as cityscapesScripts computes them (specification 8.1).
+
+One thing differs (choice): a class that no label shows has no IoU, whatever is predicted. There it counts as 0 as soon
+as a single pixel is called so, and means of two predictions of the same pictures are over different classes. Pixels
+that are called so are missed by the classes that they are of. On data whose labels show every class both are the same.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +23,7 @@ CONSTANT_ABOVE = 99.0
 class Scores:
     """All scores of one prediction, in percent; ``nan`` where there is nothing to score.
 
-    ``class_iou`` is ``nan`` for a class that is neither in the labels nor predicted; means leave such classes out.
+    ``class_iou`` is ``nan`` for a class that no label shows, and so is a category of such; means leave them out.
     ``category_iou`` is empty and ``miou_category`` ``nan`` where the label space has no categories.
     ``predicted_share`` is the share of each class among the labelled pixels; ``labelled_share`` the share of known
     pixels that the prediction labelled (100 for a segmentation, less for seeds).
@@ -47,8 +52,8 @@ def scores(matrix: ConfusionMatrix, label_space: LabelSpace) -> Scores:
         raise DataError(
             f"a confusion matrix of shape {matrix.shape} does not fit the {num_classes} classes of {label_space.name}"
         )
-    class_iou = np.array([_iou(matrix, [index]) for index in range(num_classes)])
-    category_iou = {name: _iou(matrix, members) for name, members in label_space.categories.items()}
+    class_iou = np.array([_labelled_iou(matrix, [index]) for index in range(num_classes)])
+    category_iou = {name: _labelled_iou(matrix, members) for name, members in label_space.categories.items()}
     predicted = matrix[:, :num_classes].sum(axis=0)
     return Scores(
         class_iou=class_iou,
@@ -107,7 +112,11 @@ def _numbers(scores: Scores, label_space: LabelSpace) -> Iterator[tuple[str, str
     yield "labelled_share", "", scores.labelled_share
 
 
-def _iou(matrix: ConfusionMatrix, members: Sequence[int]) -> float:
+def _labelled_iou(matrix: ConfusionMatrix, members: Sequence[int]) -> float:
+    return group_iou(matrix, members) if matrix[list(members)].any() else float("nan")
+
+
+def group_iou(matrix: ConfusionMatrix, members: Sequence[int]) -> float:
     """IoU in percent of a group of classes taken as one; ``nan`` where it is neither labelled nor predicted."""
     columns = list(members)
     intersection = matrix[np.ix_(columns, columns)].sum()

@@ -11,8 +11,8 @@ import pandas as pd
 
 from wsss_lib.data.pictures import read_label_map
 from wsss_lib.evaluation.confusion import confusion_matrix
-from wsss_lib.evaluation.scores import scores as scores_of
-from wsss_lib.experiments.comparison import LABELS, ON_TRAIN, ON_VAL, labels_of, miou_over_seeds
+from wsss_lib.evaluation.scores import group_iou
+from wsss_lib.experiments.comparison import LABELS, ON_TRAIN, ON_VAL, labels_of, miou_over_seeds, with_rounds
 from wsss_lib.experiments.measure import round_scores
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.profiles import TRUTH
@@ -24,18 +24,20 @@ TRAININGS_AGREE, HALVES_AGREE = "trainings agree on test, %", "halves agree on t
 PAPER = "the paper's method"
 """What the tables call our own network on the paper's labels."""
 
+_NETWORKS = ("segmentation", "ablation", "reference")  # stages of scores
+
 
 def parts(stages: Stages, scores: pd.DataFrame, systems: str = "finished") -> pd.DataFrame:
     """A row for the paper's method and for each of what goes beyond it, as far as it is in ``scores``.
 
     mIoU of the labels (train; of the last round) and of the network (train, val), percent; and, without any label, how
     many percent of the pixels of the test pictures trainings with different random seeds agree on, and how well labels
-    from two halves of the simple pictures agree (:func:`agreement_of_halves`): these are made for ``systems`` "all",
-    shown as far as they are there for "finished", and left out otherwise. Where no network learnt from labels that
-    differ from those of the rows above, the row has only them; a column that no row has is left out. Also written as
-    ``beyond.csv`` and ``.md``.
+    from two halves of the simple pictures agree (:func:`agreement_of_halves`): the halves are made for ``systems``
+    "all", shown if they are there for "finished", and left out otherwise. A network is shown once it is trained with
+    every seed. Where no network learnt from labels that differ from those of the rows above, the row has only them; a
+    column that no row has is left out. Also written as ``beyond.csv`` and ``.md``.
     """
-    scores, methods = pd.concat([scores, round_scores(stages)], ignore_index=True), [OURS, *stages.role.beyond]
+    scores, methods = with_rounds(scores, round_scores(stages)), [OURS, *stages.role.beyond]
     learnt = pd.Series([Segmentation(stages=stages, system=method).learns_from for method in methods])
     halves = {variant: _halves(stages, variant, systems) for variant in learnt.unique()}
     numbers = pd.DataFrame([_row(stages, scores, method) for method in methods])
@@ -105,7 +107,8 @@ def agreement_of_halves(stages: Stages, variant: str) -> float:
     seed = stages.role.clustering_seeds[0]
     one, other = (stages.label_maps(half.rounds(variant, seed)[-1]) for half in stages.halves)
     pairs = ((one[picture], other[picture]) for picture in range(len(one)))
-    return scores_of(confusion_matrix(pairs, len(stages.label_space)), stages.label_space).miou_class
+    matrix = confusion_matrix(pairs, len(stages.label_space))  # neither is the truth: a class that one has counts
+    return float(np.nanmean([group_iou(matrix, [index]) for index in range(len(matrix))]))
 
 
 def _halves(stages: Stages, variant: str, systems: str) -> float:
@@ -124,6 +127,8 @@ def _halves_are_made(stages: Stages, variant: str) -> bool:
 
 def _row(stages: Stages, scores: pd.DataFrame, system: str) -> dict[str, object]:
     """Numbers of one method; ``nan`` for what was not measured."""
+    if {*_of(scores, stages, system, "train")["seed"]} != {*stages.role.segmentation_seeds}:
+        scores = scores.loc[~scores["stage"].isin(_NETWORKS) | (scores["system"] != system)]  # some seeds alone
     network = _of(scores, stages, system, "train")
     row: dict[str, object] = {"method": PAPER if system == OURS else system}
     row |= miou_over_seeds(LABELS, labels_of(stages, scores, system))
@@ -135,4 +140,4 @@ def _row(stages: Stages, scores: pd.DataFrame, system: str) -> dict[str, object]
 def _of(scores: pd.DataFrame, stages: Stages, system: str, split: str) -> pd.DataFrame:
     """Scores of a network on a split, whether it learnt from tags or is a ceiling."""
     rows = scores.loc[(scores["dataset"] == stages.role.dataset) & (scores["split"] == split)]
-    return rows.loc[(rows["system"] == system) & rows["stage"].isin(["segmentation", "ablation", "reference"])]
+    return rows.loc[(rows["system"] == system) & rows["stage"].isin(_NETWORKS)]

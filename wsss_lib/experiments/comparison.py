@@ -31,8 +31,7 @@ def systems(stages: Stages, scores: pd.DataFrame) -> pd.DataFrame:
     """
     last = stages.role.variants["default"].clustering.rounds
     ours = round_scores(stages, [("default", seed, last) for seed in stages.role.segmentation_seeds])
-    known = pd.concat([scores, ours], ignore_index=True)
-    known = known.drop_duplicates([*NAMING_COLUMNS, "seed"])  # a notebook may have measured the rounds itself
+    known = with_rounds(scores, ours)
     names = [*stages.role.systems, OURS, FULL_SUPERVISION, MAPS]
     rows = [row for name in names if (row := _row(stages, known, name))["trainings"]]
     numbers = pd.DataFrame(rows)
@@ -40,6 +39,11 @@ def systems(stages: Stages, scores: pd.DataFrame) -> pd.DataFrame:
     other = "" if stages is stages.experiment.main else f"_{stages.role.dataset}"
     write_numbers(stages.experiment.places.tables, f"systems{other}", numbers, shown)
     return shown
+
+
+def with_rounds(scores: pd.DataFrame, rounds: pd.DataFrame) -> pd.DataFrame:
+    """``scores`` with those of the labels after some rounds, each once: a notebook may have measured them itself."""
+    return pd.concat([scores, rounds], ignore_index=True).drop_duplicates([*NAMING_COLUMNS, "seed"])
 
 
 def labels_of(stages: Stages, scores: pd.DataFrame, system: str) -> pd.DataFrame:

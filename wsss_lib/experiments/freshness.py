@@ -19,8 +19,11 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any, Literal
 
+from wsss_lib.data.pictures import fingerprint_of_files
+from wsss_lib.experiments.code import LIBRARIES
 from wsss_lib.experiments.files import is_unfinished, load_json, save_json
 from wsss_lib.experiments.places import REPOSITORY, Places
+from wsss_lib.experiments.provenance import installed
 from wsss_lib.experiments.store import Store, plain
 from wsss_lib.vocabulary import DataError, SettingsError
 
@@ -34,7 +37,8 @@ _SOURCE_FILES = {".py", ".csv", ".md"}
 class Status:
     """What the runner knows of one notebook, beside its executed copy; papermill's own metadata are not trusted.
 
-    ``parameters`` are those it was given, ``source`` the commit that ran it and whether files differed from it.
+    ``parameters`` are those it was given, ``source`` the commit that ran it and whether files differed from it,
+    ``outputs`` the files that it wrote, by their path in the profile's folder, with their checksums.
     """
 
     state: State
@@ -46,7 +50,7 @@ class Status:
     peak_memory_mb: float = 0.0
     error: str = ""
     artefacts: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write the status, atomically."""
@@ -70,7 +74,7 @@ def notebook_stamp(notebook: Path, places: Places, parameters: Mapping[str, Any]
         "notebook": _hash([json.dumps(_cells(notebook))]),
         "parameters": _hash([json.dumps(plain(parameters), sort_keys=True)]),
         "library": code_fingerprint("wsss_lib"),
-        "environment": _hash([_lock_file(), sys.version]),
+        "environment": _hash([_lock_file(), sys.version, *(f"{name} {installed(name)}" for name in LIBRARIES)]),
         "data": folder_fingerprint(places.data),
         "weights": folder_fingerprint(places.weights),
         "earlier notebooks": _hash(_earlier(notebook, places)),
@@ -91,8 +95,12 @@ def why_stale(status: Status | None, stamp: Stamp, places: Places) -> str:
         return f"changed since: {', '.join(changed)}"
     if Store(places.store).missing(status.artefacts):
         return "a stage that it uses is no longer in the store"
-    if not all((places.folder / output).exists() for output in status.outputs):
-        return "a file that it made is gone"
+    for name, checksum in status.outputs.items():
+        path = places.folder / name
+        if not path.is_file():
+            return "a file that it made is gone"
+        if fingerprint_of_files([path]) != checksum:
+            return f"{name} is not as it wrote it"
     return ""
 
 
@@ -108,20 +116,20 @@ def folder_fingerprint(folder: Path | None) -> str:
     return _hash(_listing(folder))
 
 
-def files_since(folder: Path, moment: float, *, skip: Iterable[Path]) -> list[str]:
-    """Files in ``folder`` written at or after ``moment`` (seconds since 1970), relative to it, outside ``skip``.
+def files_since(folder: Path, moment: float, *, within: Iterable[Path]) -> dict[str, str]:
+    """Files below ``within`` written at or after ``moment`` (seconds since 1970): path within ``folder``, and checksum.
 
-    Another process may be at work in the folder: what it is still writing is none of them, and may vanish meanwhile.
+    Another process may be at work there: what it is still writing is none of them, and may vanish meanwhile.
     """
-    found = []
-    for path in folder.rglob("*"):
-        if is_unfinished(path) or any(path.is_relative_to(each) for each in skip):
+    found = {}
+    for path in sorted(path for each in within for path in each.rglob("*")):
+        if is_unfinished(path):
             continue
         with suppress(FileNotFoundError):
             facts = path.stat()
             if S_ISREG(facts.st_mode) and facts.st_mtime >= moment:
-                found.append(str(path.relative_to(folder)))
-    return sorted(found)
+                found[str(path.relative_to(folder))] = fingerprint_of_files([path])
+    return found
 
 
 def _cells(notebook: Path) -> list[tuple[str, str]]:

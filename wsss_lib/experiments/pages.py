@@ -144,12 +144,13 @@ def _accuracy(stages: Stages) -> pd.DataFrame:
 
 
 def center_loss_gains(experiment: Experiment, scores: pd.DataFrame) -> pd.DataFrame:
-    """By how many points of class mIoU the labels of every round are better with the centre loss, seed by seed.
+    """By how many points of class mIoU the main role's labels of every round are better with the centre loss, by seed.
 
     A row for every round, a column for every seed that has both; without columns where a profile has no variant without
     centre loss, those that go beyond the paper. Also written as ``center_loss_gains.csv`` and ``.md``.
     """
-    rounds = scores.loc[scores["stage"].str.startswith("round_") & (scores["metric"] == "miou_class")]
+    main = scores.loc[scores["dataset"] == experiment.main.role.dataset]
+    rounds = main.loc[main["stage"].str.startswith("round_") & (main["metric"] == "miou_class")]
     with_loss, without = (
         rounds.loc[rounds["variant"] == variant].pivot_table(index="stage", columns="seed", values="value")
         for variant in ("default", "no_center_loss")

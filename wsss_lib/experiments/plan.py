@@ -92,8 +92,11 @@ def summary(found: list[Estimate], places: Places) -> str:
 
 
 def picture_counts(stages: Stages, places: Places) -> tuple[int, int, int]:
-    """Pictures of train, val and test: those that are there, or the published numbers where textures stand for them."""
-    if stages.experiment.places.data != places.data:
+    """Pictures of train, val and test: those that are there, or the published numbers where textures stand for them.
+
+    A profile that is about textures has as many as it has.
+    """
+    if stages.experiment.places.data != places.data and not load_profile(places.profile).textures:
         return PICTURES[stages.role.dataset]
     train, val, test = (len(stages.scenes(split)) for split in ("train", "val", "test"))
     return train, val, test

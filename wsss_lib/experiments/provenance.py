@@ -16,6 +16,7 @@ from typing import Any
 
 import wsss_lib
 from wsss_lib.experiments.places import REPOSITORY
+from wsss_lib.vocabulary import DataError
 
 _STATUS = Path("/proc/self/status")
 _PACKAGES = ("torch", "torchvision", "numpy")
@@ -68,10 +69,15 @@ def source_state(repository: Path = REPOSITORY) -> dict[str, Any]:
 
 
 def uncommitted(repository: Path, *, but: Sequence[str] = ()) -> list[str]:
-    """Files of a clone that differ from its commit, ``but`` what lies below those paths; none where it is no clone."""
+    """Files of a clone that differ from its commit, ``but`` what lies below those paths; none where it is no clone.
+
+    ``DataError`` where git does not tell.
+    """
     if not (repository / ".git").exists():
         return []
-    changes = _git(repository, "status", "--porcelain", "--", ".", *(f":(exclude){path}" for path in but)) or ""
+    changes = _git(repository, "status", "--porcelain", "--", ".", *(f":(exclude){path}" for path in but))
+    if changes is None:
+        raise DataError(f"git does not tell what has changed in {repository}; run git status there and do what it says")
     return [line.split(maxsplit=1)[1] for line in changes.splitlines()]
 
 

@@ -51,9 +51,10 @@ MARK = re.compile(r"(<!-- (?!end )(?P<name>[\w./-]+) -->\n)(?P<content>.*?)(<!--
 def publish(places: Places, *, figures: Path = REPOSITORY / "figures", documents: Sequence[Path] = DOCUMENTS) -> Path:
     """Publish a profile's finished results, and fill those documents that are there; returns the folder.
 
-    Only what the notebooks' last runs wrote is published: what older code left beside it is not.
-    Raises ``DataError`` if a notebook of the profile has not run to its end, a file is too large, a result was made
-    with uncommitted changes, or there are any beside what was published before.
+    Only what the notebooks' last runs wrote is published: what older code left beside it, or wrote over it, is not.
+    Raises ``DataError`` if a notebook of the profile has not run to its end, a file is too large or another one than
+    was written, a result was made with uncommitted changes or no commit is known of it, or there are any changes beside
+    what was published before.
     """
     if changed := uncommitted(figures.parent, but=(figures.name, *(path.name for path in documents))):
         raise DataError(f"there are uncommitted changes ({few(changed)}); commit them, then publish")
@@ -61,11 +62,16 @@ def publish(places: Places, *, figures: Path = REPOSITORY / "figures", documents
     used = _used(places, statuses)
     _refuse_unclean(statuses, used)
     record = {"notebooks": _costs(statuses, used), **_origin(statuses, used), "stages": _stages(used)}
-    written = {places.folder / name for status in statuses.values() for name in status.outputs}
+    written = {places.folder / name: mark for status in statuses.values() for name, mark in status.outputs.items()}
     found = [path for pattern in TABLES for path in sorted(places.tables.glob(pattern)) if path in written]
     found += [path for pattern in FIGURES for path in sorted(places.figures.glob(pattern)) if path in written]
     if load_profile(places.profile).needs_data:
         found = [path for path in found if not any(path.match(pattern) for pattern in FOREIGN_PICTURES)]
+    if changed := [path.name for path in found if fingerprint_of_files([path]) != written[path]]:
+        raise DataError(
+            f"some files are not as the notebooks' last runs wrote them ({few(changed)}), perhaps from JupyterLab; run"
+            " again (make reproduce), then publish"
+        )
     if large := [path.name for path in found if path.stat().st_size > LARGEST_FILE]:
         raise DataError(f"{large[0]} is larger than {LARGEST_FILE // 1_000_000} MB; draw it smaller before publishing")
     target = figures / places.profile
@@ -123,6 +129,11 @@ def _number(source: Path, row: str, column: str | None) -> str:
             " mark, or run what is missing (SYSTEMS=all) before publishing"
         )
     value = str(found.iloc[0][column])
+    if value in ("", "nan"):
+        raise DataError(
+            f"{source.name} has nothing measured in row {row!r}, column {column!r}, which a document shows; run what is"
+            " missing (SYSTEMS=all) before publishing"
+        )
     return one_decimal(float(value)) if re.fullmatch(r"-?\d+\.\d{2,}", value) else value
 
 
@@ -151,19 +162,19 @@ def _used(places: Places, statuses: Mapping[str, Status]) -> list[Artefact]:
 
 
 def _refuse_unclean(statuses: Mapping[str, Status], used: Sequence[Artefact]) -> None:
-    """``DataError`` if uncommitted changes made a stage or ran a notebook.
+    """``DataError`` if uncommitted changes made a stage or ran a notebook, or nobody knows (no clone, git failed).
 
     A stage's key knows the code and not the commit: committing and running again would find it as it is.
     """
-    if stages := [artefact.name for artefact in used if artefact.record["dirty"]]:
+    if stages := [artefact.name for artefact in used if artefact.record["dirty"] is not False]:
         raise DataError(
-            f"some stages were made with uncommitted changes ({few(stages)}); commit, delete their folders in the"
-            " store, run again, then publish"
+            f"some stages were made with uncommitted changes or outside a clone ({few(stages)}); commit, delete their"
+            " folders in the store, run again, then publish"
         )
-    if notebooks := [name for name, status in statuses.items() if status.source.get("dirty")]:
+    if notebooks := [name for name, status in statuses.items() if status.source.get("dirty") is not False]:
         raise DataError(
-            f"some notebooks ran with uncommitted changes ({few(notebooks)}); commit, run them again (wsss run NUMBER"
-            " --force), then publish"
+            f"some notebooks ran with uncommitted changes or outside a clone ({few(notebooks)}); commit, run them again"
+            " (wsss run NUMBER --force), then publish"
         )
 
 
@@ -197,7 +208,7 @@ def _costs(statuses: Mapping[str, Status], used: Sequence[Artefact]) -> dict[str
         counted += spans
         costs[name] = {
             "minutes": round(status.seconds / 60, 2), "minutes_before": round(before, 2),
-            "peak_memory_mb": status.peak_memory_mb,
+            "peak_memory_mb": status.peak_memory_mb, "parameters": status.parameters,
         }  # fmt: skip
     return costs
 
@@ -228,6 +239,8 @@ def _stages(used: Sequence[Artefact]) -> list[dict[str, Any]]:
         config = record["params"].get("config")
         network = {"network": config["network"]} if isinstance(config, dict) and "network" in config else {}
         cost = {"minutes": round(record["seconds"] / 60, 2), "peak_memory_mb": record["peak_memory_mb"]}
+        if record["resumed"]:
+            cost["since an interruption"] = True  # nobody knows what was spent before
         rows.append({
             "stage": artefact.stage, "key": artefact.key, **named, **network, **cost, "threads": record["threads"],
             "precision": record["params"].get("compute", ""), "commit": record["commit"],

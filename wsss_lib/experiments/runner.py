@@ -227,8 +227,9 @@ def _execute(job: Job, status: Status, *, limit: float, on_line: Callable[[str],
         status.seconds, status.peak_memory_mb = round(time.time() - start, 1), watch.peak_mb
         status.artefacts = list(dict.fromkeys(used_log.read_text().split())) if used_log.exists() else []
         used_log.unlink(missing_ok=True)
-        skip = (job.places.store, job.places.notebooks, job.places.log)
-        status.outputs = files_since(job.places.folder, start, skip=skip)
+        places = job.places
+        within = (places.tables, places.figures, places.predictions)
+        status.outputs = files_since(places.folder, start, within=within)
 
 
 def _papermill(

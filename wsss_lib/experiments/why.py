@@ -1,11 +1,11 @@
 """Which stages of a profile are fresh, stale or missing, and what has changed since a stale one was made.
 
 A run's artefacts are asked for without making any, which gives the keys that they would have today. One that is not in
-the store is compared with the stored one of its stage and data set that differs least: where their parameters differ
-is what has changed.
+the store is compared with the stored one that is about the same and differs least, of equal ones the newest: where
+their parameters differ is what has changed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -27,12 +27,14 @@ _SHOWN = 60  # characters of a value
 class Stage:
     """One artefact that a run asks for, and the stored one that it is compared with (``None`` without any).
 
-    ``variant`` is the name of the variant that it belongs to, where it does.
+    ``variant`` is the name of the variant that it belongs to, where it does; ``of`` the stage that it predicts or
+    counts with.
     """
 
     wanted: Wanted
     known: Artefact | None
     variant: str = ""
+    of: "Stage | None" = None
 
     @property
     def state(self) -> State:
@@ -42,13 +44,13 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """``"camvid, predictions, val"``, ``"camvid, clustering, default, seed 0"``, ``"confusion, round 1"``."""
+        """``"camvid, predictions, val"``, ``"confusion, round 1 of camvid, clustering, default, seed 0"``."""
         params = self.wanted.params
         words = [params.get("dataset", ""), self.wanted.artefact.stage]
         words += [str(params[name]) for name in ("system", "split", "of") if name in params]
         words += [self.variant]
-        words += [f"seed {params['seed']}"] if "seed" in params else []
-        return ", ".join(filter(None, words))
+        words += [_network(params), f"seed {params['seed']}" if "seed" in params else ""]
+        return ", ".join(filter(None, words)) + (f" of {self.of.name}" if self.of else "")
 
     @cached_property
     def changes(self) -> list[str]:
@@ -72,14 +74,64 @@ class Stage:
 def stages_of(experiment: Experiment) -> list[Stage]:
     """Every artefact that a run asks for, up to its predictions, in the order of the method, each once."""
     once = {each.artefact.key: each for stages in experiment.roles.values() for each in asked_for(stages)}
-    stored: dict[str, list[Artefact]] = {}
-    for artefact in experiment.store.contents():
-        stored.setdefault(artefact.stage, []).append(artefact)
+    records = {artefact: artefact.record for artefact in experiment.store.contents()}
+    wanted = {key: _Facts(each.artefact.stage, each.params, each.inputs) for key, each in once.items()}
+    stored = {each.key: _Facts(each.stage, record["params"], record["inputs"]) for each, record in records.items()}
+    like: dict[tuple[Any, ...], list[Artefact]] = {}
+    for artefact in records:
+        like.setdefault(_about(stored[artefact.key], stored), []).append(artefact)
     variants = [item for stages in experiment.roles.values() for item in stages.role.variants.items()]
-    return [
-        Stage(each, _nearest(each, stored.get(each.artefact.stage, [])), _variant_of(each, variants))
-        for each in once.values()
-    ]
+    found: dict[str, Stage] = {}
+
+    def stage(key: str) -> Stage:
+        if key not in found:
+            facts = wanted[key]
+            nearest = min(reversed(like.get(_about(facts, wanted), [])), key=_differs_from(facts, stored), default=None)
+            of = stage(facts.of) if facts.of in wanted else None
+            found[key] = Stage(once[key], nearest, _variant_of(once[key], variants), of)
+        return found[key]
+
+    return [stage(key) for key in once]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the key of a stage is made from."""
+
+    stage: str
+    params: Mapping[str, Any]
+    inputs: Mapping[str, str]
+
+    @property
+    def of(self) -> str:
+        """The key of the stage that it predicts or counts with; ``""`` where it does neither."""
+        return next((self.inputs[name] for name in ("network", "source") if name in self.inputs), "")
+
+
+def _about(facts: _Facts, others: Mapping[str, _Facts]) -> tuple[Any, ...]:
+    """What a stage is about, whatever its settings are: two that are about the same can be compared."""
+    params = facts.params
+    of = _about(others[facts.of], others) if facts.of in others else ()
+    names = (params.get(name) for name in ("dataset", "system", "split", "seed", "of"))
+    return (facts.stage, *names, _network(params), of)
+
+
+def _network(params: Mapping[str, Any]) -> str:
+    config = params.get("config")
+    return config.get("network", "") if isinstance(config, Mapping) else ""
+
+
+def _differs_from(facts: _Facts, stored: Mapping[str, _Facts]) -> Callable[[Artefact], int]:
+    """In how many parameters and inputs a stored artefact differs."""
+    new = dict(_leaves(facts.params))
+
+    def differences(artefact: Artefact) -> int:
+        known = stored[artefact.key]
+        old = dict(_leaves(known.params))
+        parameters = sum(old.get(path) != new.get(path) for path in {*old, *new})
+        return parameters + sum(known.inputs.get(name) != key for name, key in facts.inputs.items())
+
+    return differences
 
 
 def _variant_of(wanted: Wanted, variants: Sequence[tuple[str, Variant]]) -> str:
@@ -119,23 +171,6 @@ def _explained(stage: Stage, by_key: Mapping[str, Stage], indent: str) -> Iterat
         if source and source.state != "fresh" and stage.known and stage.known.record["inputs"].get(name) != key:
             yield f"{indent}{name} is {source.name}: {source.state}"
             yield from _explained(source, by_key, indent + "  ")
-
-
-def _nearest(wanted: Wanted, stored: list[Artefact]) -> Artefact | None:
-    """The stored artefact of the same data that differs least from the wanted one; of equal ones the newest."""
-    new = dict(_leaves(wanted.params))
-    identity = {name: wanted.params.get(name) for name in ("dataset", "system", "split", "seed")}
-    best, fewest = None, 0
-    for artefact in stored:
-        record = artefact.record
-        if any(record["params"].get(name) != value for name, value in identity.items()):
-            continue
-        old = dict(_leaves(record["params"]))
-        differences = sum(old.get(path) != new.get(path) for path in {*old, *new})
-        differences += sum(record["inputs"].get(name) != key for name, key in wanted.inputs.items())
-        if best is None or differences <= fewest:
-            best, fewest = artefact, differences
-    return best
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -13,7 +13,8 @@ share, which cancels what both have in common (initial weights, order of the dat
   on CamVid nine of ten differences between two seeds are below 1.7 (labels) and 6.6 (networks): ``LABEL_CLASS_MARGIN``,
   ``NETWORK_CLASS_MARGIN``.
 - A network that collapsed to one class has learnt nothing, and says nothing of its method: a comparison in which one
-  did never "holds", and the claim names it.
+  did never "holds", nor does a number that it reaches, and the row names it.
+- A number of 0 in the paper is reached by whatever is measured, which says nothing: "undecided".
 - Only one side has a seed (the other is without chance, or is the paper): it counts for every seed.
 - Nothing to compare: "not run"; scored elsewhere or absent from the data: "not measured".
 
@@ -259,7 +260,11 @@ def _try_number(scores: pd.DataFrame, cell: Cell) -> Row:
     measured = measure(scores, cell.key)
     distances, mean = measured.by_seed - cell.paper, measured.mean
     outcome = _unless_missing(decide(distances, margin=_margin(cell.key), tie_holds=True), measured)
-    return NUMBER, cell.label, mean, cell.paper, mean - cell.paper, len(distances), outcome
+    fallen = collapse(scores, cell.key, distances.index)
+    if outcome == HOLDS and (fallen or cell.paper == 0):
+        outcome = UNDECIDED
+    label = f"{cell.label}; {fallen}" if fallen else cell.label
+    return NUMBER, label, mean, cell.paper, mean - cell.paper, len(distances), outcome
 
 
 def _margin(key: ScoreKey) -> float:
