@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from tests.data.test_fetch_archives import zipped
 from wsss_lib.data import fetch as fetching
 from wsss_lib.data.fetch import Download, fetch
+from wsss_lib.data.lock import lock
 from wsss_lib.vocabulary import DataError, SettingsError
 
 
@@ -93,7 +94,7 @@ def test_an_archive_becomes_a_folder(server: Server, offered, tmp_path: Path) ->
     offered(f"{server.url}/good.zip", inside="top", digest=f"sha256:{hashlib.sha256(GOOD).hexdigest()}")
     assert fetch("things", tmp_path, lambda _: None) == tmp_path / "things"
     assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()) == [
-        "things/list.txt", "things/pictures/a.png",
+        ".downloads/things-good.zip.lock", "things/list.txt", "things/pictures/a.png",
     ]  # fmt: skip
     said: list[str] = []
     fetch("things", tmp_path, said.append)
@@ -143,6 +144,25 @@ def test_a_killed_fetch_goes_on_in_the_next_run(server: Server, offered, tmp_pat
     assert (tmp_path / "things" / "list.txt").read_bytes() == b"a"
 
 
+def test_of_two_at_the_same_time_the_second_waits_and_finds_it(server: Server, offered, tmp_path: Path) -> None:
+    """Both would append to one file. A second of this process stands for another process: a lock is of an open file."""
+    server.files["good.zip"] = GOOD
+    offered(f"{server.url}/good.zip", inside="top")
+    said: list[str] = []
+    held = lock(tmp_path / ".downloads" / "things-good.zip.lock", waiting_for="it", report=said.append)
+    with held:
+        second = threading.Thread(target=fetch, args=("things", tmp_path, said.append))
+        second.start()
+        while not said:
+            second.join(0.01)
+        assert "things: waiting for process" in said[0]
+        assert not server.asked
+        (tmp_path / "things").mkdir()
+    second.join(20)
+    assert not second.is_alive()
+    assert not server.asked
+
+
 def test_a_whole_download_is_not_asked_for_again(server: Server, offered, tmp_path: Path) -> None:
     """It was whole when the run was killed, before it was unpacked."""
     server.files["good.zip"] = GOOD
@@ -168,7 +188,7 @@ def test_a_wrong_checksum_leaves_nothing(server: Server, offered, tmp_path: Path
     offered(f"{server.url}/good.zip", digest="sha256:0000")
     with pytest.raises(DataError, match=r"things cannot be fetched .*the checksum is wrong.*get it by hand from http"):
         fetch("things", tmp_path, lambda _: None)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["things-good.zip.lock"]
 
 
 def test_weights_become_safetensors(server: Server, offered, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from wsss_lib.data.pictures import read_label_map
 from wsss_lib.experiments import pipeline, segmentation
 from wsss_lib.experiments.experiment import Experiment
 from wsss_lib.experiments.places import Places
+from wsss_lib.experiments.profiles.schema import Source
 from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.training import loop
 from wsss_lib.vocabulary import IGNORE, DataError, SettingsError
@@ -228,6 +229,16 @@ def test_a_stage_killed_within_goes_on_from_its_checkpoint(open_tiny, finished, 
     make[stage]()
     assert f"{stage}: going on after an interruption" in said
     assert_same(everything(finished), everything(stages.experiment))
+
+
+def test_how_large_the_pictures_are_is_part_of_the_network(open_tiny, finished, monkeypatch):
+    """It is written beside the weights: larger pictures are brought to it before they are predicted."""
+    monkeypatch.setattr(Source, "longest_side", 17)
+    stages = open_tiny(finished.places.build).main
+    with stages.experiment.store.asking() as asked:
+        for run in (Segmentation(stages=stages), Segmentation(stages=stages, system="ccnn")):
+            run.artefact()
+    assert {each.artefact.stage for each in asked if not each.artefact.complete} == {"segmentation", "system"}
 
 
 def test_a_changed_setting_remakes_only_what_follows(open_tiny, finished):

@@ -5,8 +5,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from wsss_lib.data.lock import lock
 from wsss_lib.experiments.freshness import Status, notebook_stamp
-from wsss_lib.experiments.lock import lock
 from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.profiles import TOY, load_profile
 from wsss_lib.experiments.status import newest_model, status_lines

@@ -196,6 +196,22 @@ def test_only_earlier_predictions_are_written_over(model, mixed, tmp_path):
     assert list(predict_folder(model, mixed, tmp_path / "out", CPU)) == first
 
 
+def test_label_maps_are_not_left_beside_a_legend_of_other_classes(segmenter, model, mixed, tmp_path):
+    """Their numbers would be read as other classes. Where all are made again, nothing is left to misread."""
+    out = tmp_path / "out"
+    first = list(predict_folder(model, mixed, out, CPU))
+    names = ("Road", *CAMVID.classes[1:])
+    other = replace(segmenter, label_space=replace(CAMVID, name="own", classes=names))
+    save_segmenter(other, tmp_path / "other")
+    assert list(predict_folder(tmp_path / "other", mixed, out, CPU)) == first
+    legend = (out / "legend.csv").read_text()
+    (out / "earlier.png").write_bytes((out / "street.png").read_bytes())
+    with pytest.raises(SettingsError, match=r"out holds label maps of other classes \(earlier\.png\)"):
+        list(predict_folder(model, mixed, out, CPU))
+    assert (out / "legend.csv").read_text() == legend
+    assert list(predict_folder(tmp_path / "other", mixed, out, CPU)) == first
+
+
 def test_a_legend_says_which_colour_is_which_class(model, mixed, tmp_path):
     list(predict_folder(model, mixed, tmp_path / "out", CPU))
     first, second, *others = (tmp_path / "out" / "legend.csv").read_text().splitlines()
@@ -275,6 +291,14 @@ def test_a_card_of_another_data_set_does_not_fit_the_weights(model):
     card = json.loads((model / "network.json").read_text())
     (model / "network.json").write_text(json.dumps({**card, "label_space": CITYSCAPES.name}))
     with pytest.raises(DataError, match=r"network.safetensors is not a largefov_small for cityscapes"):
+        load_segmenter(model, CPU)
+
+
+def test_two_files_of_different_trainings_are_refused(model):
+    """As while one network replaces another, or after a copy that broke off: the shapes fit, the classes do not."""
+    state = {name: value + 1 for name, value in load_file(model / "network.safetensors").items()}
+    save_file(state, model / "network.safetensors")
+    with pytest.raises(DataError, match=r"network\.safetensors is not what .*network\.json was written for"):
         load_segmenter(model, CPU)
 
 

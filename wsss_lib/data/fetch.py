@@ -28,6 +28,7 @@ import torch
 from wsss_lib.data import cityscapes, imagenet
 from wsss_lib.data.disk import write_whole
 from wsss_lib.data.label_spaces import did_you_mean
+from wsss_lib.data.lock import lock
 from wsss_lib.vocabulary import DataError, SettingsError
 
 Report = Callable[[str], None]
@@ -96,6 +97,8 @@ BY_HAND = {"cityscapes": cityscapes.HOW_TO_GET, "imagenet": imagenet.HOW_TO_GET}
 def fetch(name: str, folder: Path, report: Report = print) -> Path:
     """Fetch one of ``DOWNLOADS`` into the data folder; returns its place there, at once if it is there already.
 
+    Of two processes that fetch the same at the same time the second waits, and then finds it.
+
     Raises ``SettingsError`` for an unknown name and ``DataError`` for what needs an account, cannot be reached, is not
     what it should be, or would unpack outside its place.
     """
@@ -105,12 +108,14 @@ def fetch(name: str, folder: Path, report: Report = print) -> Path:
         known = [*DOWNLOADS, *BY_HAND]
         raise SettingsError(f"{name!r} cannot be fetched{did_you_mean(name, known)}; known are {', '.join(known)}")
     wanted = DOWNLOADS[name]
-    target = folder / wanted.target
+    target, downloads = folder / wanted.target, folder / ".downloads"
     if target.exists():
         report(f"{name}: {target} is there already; remove it to fetch it again")
         return target
-    with _disk(folder):
-        whole = _download(wanted, folder / ".downloads", report)
+    with _disk(folder), lock(downloads / f"{wanted.file_name}.lock", waiting_for=name, report=report):
+        if target.exists():  # another process has fetched it meanwhile
+            return target
+        whole = _download(wanted, downloads, report)
         target.parent.mkdir(parents=True, exist_ok=True)
         if wanted.archive:
             report(f"{name}: unpacking")

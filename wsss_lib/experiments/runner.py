@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from wsss_lib.data.lock import lock
 from wsss_lib.experiments.files import sweep, writing
 from wsss_lib.experiments.freshness import Stamp, Status, files_since, notebook_stamp, why_stale
 from wsss_lib.experiments.inputs import check_inputs
-from wsss_lib.experiments.lock import lock
 from wsss_lib.experiments.notebooks import all_notebooks, checked_parameters, expected_minutes
 from wsss_lib.experiments.places import NOTEBOOKS, REPOSITORY, Places
 from wsss_lib.experiments.profiles import load_profile

@@ -158,7 +158,8 @@ class Segmentation:
             self._save(folder, network, config.network, losses)
             (folder / "training.pt").unlink(missing_ok=True)
 
-        return stages.artefact(stage, {"config": config, "seed": self.seed}, inputs, make)
+        params = {"config": config, "seed": self.seed, "longest_side": stages.role.source.longest_side}
+        return stages.artefact(stage, params, inputs, make)
 
     def _pseudo_labels(self) -> Sequence[LabelMap]:
         """The last round of the variant that the network learns from."""
@@ -193,7 +194,7 @@ class Segmentation:
                 checkpoint.unlink()
 
         params = {"system": self.system, "config": config, "settings": settings, "seed": self.seed}
-        params["sure"] = self._surest_share
+        params |= {"sure": self._surest_share, "longest_side": stages.role.source.longest_side}
         return stages.artefact("system", params, inputs, make)
 
     def material(self) -> Material:

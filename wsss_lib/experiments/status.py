@@ -5,9 +5,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from wsss_lib.data.lock import is_held
 from wsss_lib.experiments.freshness import notebook_stamp
 from wsss_lib.experiments.inputs import playable
-from wsss_lib.experiments.lock import is_held
 from wsss_lib.experiments.notebooks import all_notebooks
 from wsss_lib.experiments.places import NOTEBOOKS, Places
 from wsss_lib.experiments.profiles import load_profile

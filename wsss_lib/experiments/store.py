@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from wsss_lib.data.lock import lock
 from wsss_lib.experiments.files import load_json, save_json, sweep, writing
-from wsss_lib.experiments.lock import lock
 from wsss_lib.experiments.provenance import Stopwatch, peak_memory_mb, provenance
 from wsss_lib.training.together import Together
 from wsss_lib.vocabulary import SettingsError, WsssError

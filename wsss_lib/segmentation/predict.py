@@ -17,7 +17,15 @@ from torch import Tensor
 from wsss_lib.classification.classifier import to_tensor
 from wsss_lib.data.disk import few, list_pictures, replacing, write_whole
 from wsss_lib.data.label_spaces import LABEL_SPACES, label_space
-from wsss_lib.data.pictures import bounded, color_overlay, read_image, resize_image, write_image, write_label_map
+from wsss_lib.data.pictures import (
+    bounded,
+    color_overlay,
+    content_digest,
+    read_image,
+    resize_image,
+    write_image,
+    write_label_map,
+)
 from wsss_lib.segmentation.crf import DEEPLAB_V2, FLOOR, CrfConfig, dense_crf
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network, predict_logits
 from wsss_lib.training.compute import Compute, choose_compute
@@ -79,7 +87,7 @@ def tagged_softmax(
 
 
 def save_segmenter(segmenter: Segmenter, folder: Path) -> None:
-    """``network.safetensors`` and ``network.json`` in ``folder``."""
+    """``network.safetensors`` and ``network.json`` in ``folder``; the latter tells the checksum of the former."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.contiguous().cpu() for name, value in segmenter.network.state_dict().items()}
     with replacing(folder / "network.safetensors") as part:
@@ -93,13 +101,16 @@ def save_segmenter(segmenter: Segmenter, folder: Path) -> None:
         "background": space.background,
         "input_size": list(segmenter.input_size),
         "longest_side": segmenter.longest_side,
+        "weights": content_digest(folder / "network.safetensors").hex(),
     }
     with replacing(folder / "network.json") as part:
         part.write_text(json.dumps(card, indent=1), encoding="utf-8")
 
 
 def load_segmenter(folder: Path, compute: Compute) -> Segmenter:
-    """The network that :func:`save_segmenter` wrote; ``DataError`` if the folder holds none or a damaged one."""
+    """The network that :func:`save_segmenter` wrote; ``DataError`` if the folder holds none, a damaged one, or the two
+    files of different ones: as many classes in another order would pass for the right ones.
+    """
     card = _read_card(folder / "network.json")
     try:
         space = _label_space(card)
@@ -116,6 +127,10 @@ def load_segmenter(folder: Path, compute: Compute) -> Segmenter:
         ) from error
     if broken := [name for name, value in network.state_dict().items() if not value.isfinite().all()]:
         raise DataError(f"{weights} holds NaN or infinite values, first in {broken[0]!r}; train the network again")
+    if "weights" in card and card["weights"] != content_digest(weights).hex():  # earlier versions do not say
+        raise DataError(
+            f"{weights} is not what {folder / 'network.json'} was written for; copy both again, or train again"
+        )
     return Segmenter(
         network=compute.place(network).eval(),
         network_name=str(card["network"]),
@@ -176,15 +191,17 @@ def predict_folder(
     ``<out>/legend.csv`` says which number and colour stand for which class. With ``crf`` outlines follow the colours,
     by a dense random field with DeepLab's values. Yields one line per picture. A picture that cannot be read is
     reported and skipped, the others are still done. Raises ``DataError`` if the folder has no picture or ``model`` no
-    network, ``SettingsError`` if a picture would be written over, or a file that no earlier prediction has written.
+    network, ``SettingsError`` if a picture would be written over, a file that no earlier prediction has written, or the
+    legend of label maps that stay.
     """
     segmenter = load_segmenter(model, compute or choose_compute())
     pictures = list_pictures(images)
     if not pictures:
         raise DataError(f"no picture in {images}; give a folder with .png, .jpg or .webp files")
-    _refuse_to_overwrite(pictures, images, out)
+    legend = _legend(segmenter.label_space)
+    _refuse_to_overwrite(pictures, images, out, legend)
     (out / "overlays").mkdir(parents=True, exist_ok=True)
-    _write_legend(out / _LEGEND, segmenter.label_space)
+    write_whole(out / _LEGEND, legend)
     for stem, path in pictures.items():
         try:
             image = read_image(path)
@@ -197,8 +214,10 @@ def predict_folder(
         yield f"{out / f'{stem}.png'}"
 
 
-def _refuse_to_overwrite(pictures: Mapping[str, Path], images: Path, out: Path) -> None:
-    """``SettingsError`` if label maps or overlays would take the place of the pictures or of anybody's other files."""
+def _refuse_to_overwrite(pictures: Mapping[str, Path], images: Path, out: Path, legend: bytes) -> None:
+    """``SettingsError`` if label maps or overlays would take the place of the pictures or of anybody's other files, or
+    ``legend`` that of one by which label maps that stay are read.
+    """
     places = (out, out / "overlays")
     written = [place / f"{stem}.png" for stem in pictures for place in places]
     originals = {path.resolve() for path in pictures.values()}  # a picture may be a link into the folder of results
@@ -208,9 +227,17 @@ def _refuse_to_overwrite(pictures: Mapping[str, Path], images: Path, out: Path) 
         raise SettingsError(
             f"{few(others)} would be written over, and {out} holds no earlier prediction; give another folder as --out"
         )
+    if not (out / _LEGEND).exists() or (out / _LEGEND).read_bytes() == legend:
+        return
+    if left := sorted(path.name for path in out.glob("*.png") if path not in written):
+        raise SettingsError(
+            f"{out} holds label maps of other classes ({few(left)}), and their legend would be replaced; give another"
+            " folder as --out"
+        )
 
 
-def _write_legend(path: Path, space: LabelSpace) -> None:
+def _legend(space: LabelSpace) -> bytes:
+    """Number, name and colour of every class, as CSV."""
     colors = ["#{:02x}{:02x}{:02x}".format(*color) for color in space.colors]
     frame = pd.DataFrame({"index": range(len(space)), "class": space.classes, "color": colors})
-    write_whole(path, frame.to_csv(index=False, lineterminator="\n").encode())
+    return frame.to_csv(index=False, lineterminator="\n").encode()

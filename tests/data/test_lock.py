@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from wsss_lib.experiments.lock import is_held, lock
+from wsss_lib.data.lock import is_held, lock
 
 HOLD = """
 import sys
 from pathlib import Path
-from wsss_lib.experiments.lock import lock
+from wsss_lib.data.lock import lock
 with lock(Path(sys.argv[1]), waiting_for="child", report=print):
     print("held", flush=True)
     sys.stdin.readline()
