@@ -1,11 +1,13 @@
 """Profiles as data: which data play the paper's data sets, and every setting of every stage.
 
 ``smoke`` proves that all stages run (tests), ``toy`` is the default and needs no files, ``camvid`` is real, ``paper``
-holds the paper's own settings and, where it is silent, the specification's choices; ``paper-dry`` is its rehearsal on
-random textures. All run the same code.
+holds the paper's own settings and, where it is silent, the specification's choices, but for what its module names;
+``paper-dry`` is its rehearsal on random textures. All run the same code.
 
-The default method (variant ``default``) differs from the paper's literal rules in five choices, made for real CamVid.
-The literal rules are kept as the variant ``paper_rules``, and every run measures both:
+The default method (variant ``default``) differs from the paper's own rules in five choices, made for real CamVid.
+Those are kept as the variant ``paper_rules``, read as the specification reads them where the paper is silent, and with
+the settings of ``RegionNetwork`` that they were tried with (on CamVid a smaller one that learns more slowly). Every run
+measures both:
 
 1. heat comes from the whole picture at the patches' resolution, not from patches cut out of it;
 2. heat is a softmax over the classifier's classes, not each map divided by its own maximum;
