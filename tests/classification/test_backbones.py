@@ -48,7 +48,6 @@ def pictures(size, count=2):
         ("vgg16_zhou", 224, 14, 1024),  # Zhou et al. (CVPR 2016): 14 x 14 maps
         ("vgg16_sec", 321, 41, 1024),  # Kolesnikov and Lampert (ECCV 2016): 41 x 41
         ("vgg16_psa", 321, 41, 1024),
-        ("vgg16_conv5", 321, 41, 512),
         ("vgg16_largefov", 321, 41, 512),  # Chen et al. (ICLR 2015): 41 x 41
         ("mobilenet_v2", 225, 15, 1280),
         ("resnet50", 225, 15, 2048),
@@ -68,7 +67,6 @@ def test_output_grids_are_the_published_ones(name, side, cells, channels):
         ("vgg16_zhou", VGG16_CONVOLUTIONS, 512 // 2 * 1024 * 9 + 1024),
         ("vgg16_sec", VGG16_CONVOLUTIONS, 512 * 1024 * 9 + 1024 + 1024 * 1024 * 9 + 1024),
         ("vgg16_psa", VGG16_CONVOLUTIONS, 512 * 1024 * 9 + 1024 + 1024 * 1024 + 1024),
-        ("vgg16_conv5", VGG16_CONVOLUTIONS, 0),
         ("vgg16_largefov", VGG16_CONVOLUTIONS, 0),
         ("mobilenet_v2", 3_504_872 - (1280 * 1000 + 1000), 0),  # torchvision's count without its classifier
         ("resnet50", 25_557_032 - (2048 * 1000 + 1000), 0),

@@ -94,7 +94,7 @@ def test_an_archive_becomes_a_folder(server: Server, offered, tmp_path: Path) ->
     offered(f"{server.url}/good.zip", inside="top", digest=f"sha256:{hashlib.sha256(GOOD).hexdigest()}")
     assert fetch("things", tmp_path, lambda _: None) == tmp_path / "things"
     assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()) == [
-        ".downloads/things-good.zip.lock", "things/list.txt", "things/pictures/a.png",
+        ".downloads/.locks/things-good.zip", "things/list.txt", "things/pictures/a.png",
     ]  # fmt: skip
     said: list[str] = []
     fetch("things", tmp_path, said.append)
@@ -149,7 +149,7 @@ def test_of_two_at_the_same_time_the_second_waits_and_finds_it(server: Server, o
     server.files["good.zip"] = GOOD
     offered(f"{server.url}/good.zip", inside="top")
     said: list[str] = []
-    held = lock(tmp_path / ".downloads" / "things-good.zip.lock", waiting_for="it", report=said.append)
+    held = lock(tmp_path / ".downloads" / ".locks" / "things-good.zip", waiting_for="it", report=said.append)
     with held:
         second = threading.Thread(target=fetch, args=("things", tmp_path, said.append))
         second.start()
@@ -188,7 +188,7 @@ def test_a_wrong_checksum_leaves_nothing(server: Server, offered, tmp_path: Path
     offered(f"{server.url}/good.zip", digest="sha256:0000")
     with pytest.raises(DataError, match=r"things cannot be fetched .*the checksum is wrong.*get it by hand from http"):
         fetch("things", tmp_path, lambda _: None)
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["things-good.zip.lock"]
+    assert [path.parent.name for path in tmp_path.rglob("*") if path.is_file()] == [".locks"]
 
 
 def test_weights_become_safetensors(server: Server, offered, tmp_path: Path) -> None:

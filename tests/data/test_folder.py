@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from tests.data.test_tags import APART, TOGETHER
 from wsss_lib.data.folder import OwnFolders, own_label_space, own_scenes
@@ -116,6 +117,14 @@ def test_tags_and_label_maps_meet_pictures_in_either_spelling(
     assert scenes.names == (picture,)
     assert scenes.label_map is not None
     assert (scenes.label_map(0) == 3).all()
+
+
+def test_label_maps_that_are_no_png_are_refused(folder: Path, tags: Path) -> None:
+    """JPEG changes the numbers of the classes at every border."""
+    (folder.parent / "labels").mkdir()
+    Pillow.fromarray(np.zeros((6, 8), np.uint8)).save(folder.parent / "labels" / "Zürich 1.jpg")
+    with pytest.raises(DataError, match=r"labels has label maps that are no PNG \(Zürich 1\.jpg\).*save them as index"):
+        _with_labels(folder, tags)
 
 
 @pytest.mark.parametrize("shape", [(8, 6), (12, 16), (6, 7)])

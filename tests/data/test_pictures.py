@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from PIL import PngImagePlugin
 
 from wsss_lib.data.label_spaces import CAMVID, VOC
 from wsss_lib.data.pictures import (
@@ -25,6 +26,14 @@ from wsss_lib.data.pictures import (
     write_label_map,
 )
 from wsss_lib.vocabulary import IGNORE, DataError, SettingsError
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """A chunk of a PNG."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
 
 RED_GREEN = np.array([[[255, 0, 0], [0, 255, 0]]], dtype=np.uint8)  # one row: red, green
 
@@ -91,6 +100,28 @@ def test_exif_orientation_turns_the_picture_upright(tmp_path: Path, ending: str,
     assert image.sum() == 3 * 255
 
 
+def test_the_size_of_a_png_is_told_without_its_pixels(tmp_path: Path, photo, monkeypatch) -> None:
+    """EXIF may stand behind the pixels, where Pillow finds it by decoding them; most pictures have none."""
+    plain, turned = tmp_path / "plain.png", tmp_path / "turned.png"
+    for path in (plain, turned):
+        Pillow.fromarray(photo(0)).save(path)
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    content, end = turned.read_bytes(), len(chunk(b"IEND", b""))
+    turned.write_bytes(content[:-end] + chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")) + content[-end:])
+    assert (picture_size(plain), picture_size(turned)) == ((8, 6), (6, 8))
+    assert read_image(turned).shape == (8, 6, 3)
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", None)
+    assert picture_size(plain) == (8, 6)
+
+
+def test_grey_values_of_32_bits_are_refused(tmp_path: Path) -> None:
+    """Values up to 255 would be read as black, as the first of 65535."""
+    Pillow.fromarray(np.full((6, 8), 200, np.int32)).save(tmp_path / "x.tif")
+    with pytest.raises(DataError, match=r"x\.tif has grey values of 32 bits, whose range is not known; save it with 8"):
+        read_image(tmp_path / "x.tif")
+
+
 def test_damaged_exif_does_not_cost_the_picture(tmp_path: Path, photo) -> None:
     Pillow.fromarray(photo(0)).save(tmp_path / "x.png", exif=b"Exif\0\0 nonsense")
     np.testing.assert_array_equal(read_image(tmp_path / "x.png"), photo(0))
@@ -151,13 +182,8 @@ def test_scrambled_files_give_a_picture_or_a_data_error(tmp_path: Path, paint, p
 
 
 def _png_that_claims(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
-    )
+    return SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -197,13 +223,9 @@ def test_one_bit_label_maps_are_indices(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bits", [2, 4])
 def test_grey_label_maps_of_few_bits_are_refused(tmp_path: Path, bits: int) -> None:
     """Pillow stretches their values: 3 of 2 bits would be 255, which is unknown."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, bits, 0, 0, 0, 0))
     pixels = chunk(b"IDAT", zlib.compress(bytes([0, 0b11 << (8 - bits)])))
-    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + pixels + chunk(b"IEND", b""))
+    (tmp_path / "x.png").write_bytes(SIGNATURE + head + pixels + chunk(b"IEND", b""))
     with pytest.raises(DataError, match=r"x\.png is a grey picture of less than 8 bits; save it with 8 bits"):
         read_label_map(tmp_path / "x.png", CAMVID)
 

@@ -92,6 +92,8 @@ def test_a_folder_becomes_a_network_with_a_report_and_numbers(material: Path, tm
     segmenter = load_segmenter(out, choose_compute("cpu", "float32"))
     assert segmenter.label_space.classes == CAMVID.classes
     assert segmenter.label_space.name == "own"
+    sides = [max(read_image(path).shape[:2]) for path in (material / "images").iterdir() if path.stem != "clear"]
+    assert segmenter.longest_side == max(sides) < 640
     rows = pd.read_csv(out / "classes.csv")
     assert rows["class"].tolist() == list(CAMVID.classes)
     assert rows["predicted, %"].sum() == pytest.approx(100, abs=1)
@@ -153,8 +155,9 @@ def test_what_has_no_tag_does_not_lengthen_the_training(material: Path, tmp_path
     monkeypatch.setattr(fitting, "own_profile", Mock(side_effect=SettingsError("enough")))
     with pytest.raises(SettingsError, match="enough"):
         fit_small(material, tmp_path / "out")
-    _, count, shape = fitting.own_profile.call_args.args
-    assert (count, shape) == (4, (84, 60))  # widths 80, 88, 60 (upright) and 104; the untagged one has 112
+    folders, sizes = fitting.own_profile.call_args.args
+    assert sorted(width for width, _ in sizes) == [60, 80, 88, 104]  # 60: upright; the untagged one has 112
+    assert own_profile(folders, sizes).main.source.size == (84, 60)
 
 
 # ---------------------------------------------------------------------------------------------------------- bad input
@@ -219,6 +222,17 @@ def test_a_misspelt_tag_is_told_with_the_folder_it_is_like(material: Path, tmp_p
     said = fit_small(material, tmp_path / "out", tags=tmp_path / "tags.csv")
     told = "no simple picture shows Raod (did you mean 'Road'?): it cannot be found (1 pictures have the tag)"
     assert any(told in line for line in said)
+
+
+def test_pictures_of_formats_that_are_not_read_are_told(material: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(material, root)
+    (root / "images" / "phone.heic").write_bytes(b"a")
+    (root / "simple" / "Road" / "x.avif").write_bytes(b"a")
+    said = fit_small(root, tmp_path / "out")
+    assert [line.partition(": this format")[0] for line in said if "is not read" in line] == [
+        f"warning: phone.heic in {root / 'images'}", f"warning: x.avif in {root / 'simple' / 'Road'}"
+    ]  # fmt: skip
 
 
 def test_the_next_command_can_be_copied(material: Path, tmp_path: Path) -> None:

@@ -88,6 +88,27 @@ def test_a_random_field_brings_labels_to_the_colours(segmenter, monkeypatch):
     assert np.array_equal(segmenter.predict(image, PSA_CAM), wanted)
 
 
+def test_the_field_of_a_large_picture_is_that_of_the_size_that_was_learnt(segmenter):
+    """Its distances are in pixels: at the picture's own size it would reach a quarter as far."""
+    small = noise(48, 64, seed=1)
+    large = np.kron(small, np.ones((4, 4, 1), np.uint8))
+    learnt = replace(segmenter, longest_side=64)
+    as_learnt = np.kron(learnt.predict(small, DEEPLAB_V2), np.ones((4, 4), np.uint8))
+    inside = np.kron(np.pad(_apart(as_learnt[::4, ::4])[1:-1, 1:-1], 1), np.ones((4, 4), bool))
+    found = learnt.predict(large, DEEPLAB_V2)
+    assert found.shape == (192, 256)
+    assert inside.mean() > 0.3
+    assert np.array_equal(
+        found[inside], as_learnt[inside]
+    )  # borders are drawn between the pixels that were learnt from
+    assert not np.array_equal(replace(segmenter, longest_side=256).predict(large, DEEPLAB_V2)[inside], found[inside])
+
+
+def _apart(labels):
+    """Where all eight neighbours have the same label; the frame has not all."""
+    return cv2.erode(labels, np.ones((3, 3))) == cv2.dilate(labels, np.ones((3, 3)))
+
+
 def test_what_was_saved_predicts_the_same(segmenter, model):
     loaded = load_segmenter(model, CPU)
     assert (loaded.network_name, loaded.label_space, loaded.input_size) == ("largefov_small", CAMVID, (65, 49))
@@ -129,6 +150,13 @@ def test_a_folder_of_good_and_broken_files(segmenter, model, mixed, tmp_path):
         assert label_map.shape == image.shape[:2]
         assert np.array_equal(label_map, segmenter.predict(image))
         assert np.array_equal(read_image(out / "overlays" / f"{stem}.png"), color_overlay(image, label_map, CAMVID))
+
+
+def test_pictures_of_formats_that_are_not_read_are_told(model, mixed, tmp_path):
+    (mixed / "phone.HEIC").write_bytes(b"a")
+    (mixed / "notes.txt").write_bytes(b"a")
+    told = [line for line in predict_folder(model, mixed, tmp_path / "out", CPU) if "this format" in line]
+    assert told == [f"skipped: phone.HEIC in {mixed}: this format is not read; save as PNG or JPEG"]
 
 
 def test_a_folder_is_labelled_with_a_random_field_if_asked(segmenter, model, tmp_path):

@@ -147,12 +147,6 @@ def vgg16_psa() -> Backbone:
     return Backbone("vgg16_psa", vgg16_trunk(pools, conv5_dilation=2), neck, channels=1024, stride=8)
 
 
-def vgg16_conv5() -> Backbone:
-    """conv1_1 to conv5_3 at stride 8 (pool4 at stride 1, conv5 dilated): what region features are pooled from."""
-    pools = (_halve_overlapping(), _halve_overlapping(), _halve_overlapping(), _same_size(), None)
-    return Backbone("vgg16_conv5", vgg16_trunk(pools, conv5_dilation=2), nn.Identity(), channels=512, stride=8)
-
-
 def vgg16_largefov() -> Backbone:
     """The trunk of DeepLab-LargeFOV up to pool5: a maximum and then an average, both 3x3 at stride 1."""
     pool5 = nn.Sequential(_same_size(), nn.AvgPool2d(3, 1, padding=1))
@@ -212,7 +206,7 @@ def small() -> Backbone:
 
 BACKBONES: dict[str, Callable[[], Backbone]] = {
     builder.__name__: builder
-    for builder in (vgg16_sec, vgg16_psa, vgg16_zhou, vgg16_conv5, vgg16_largefov, mobilenet_v2, resnet50, small)
+    for builder in (vgg16_sec, vgg16_psa, vgg16_zhou, vgg16_largefov, mobilenet_v2, resnet50, small)
 }
 
 

@@ -29,7 +29,8 @@ class ClassifierConfig:
 
     ``softmax``: each picture has one class (the paper's ImageNet pictures); ``sigmoid``: any number (VOC).
     ``frozen`` trains the linear layer alone, on features of ``crops`` views per picture that are computed once.
-    Pictures are drawn with equal chance per class, and views are random crops of at least ``minimum_crop`` of the area.
+    Pictures are drawn with equal chance per class, and views are random crops of at least about
+    ``minimum_crop`` of the area (a stretched one that would not fit is cut off).
     """
 
     backbone: str

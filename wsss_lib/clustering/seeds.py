@@ -33,7 +33,8 @@ def choose_seeds(
 ) -> tuple[UInt8[np.ndarray, "region"], Float32[np.ndarray, "region"]]:
     """Class of every superpixel of one picture, ``IGNORE`` where it is no seed, and how sure it is, 0..1.
 
-    Only tags are given; the certainty is the class's share of the heat of all tags. Heat (0.9, 0.1), (0.4, 0.3),
+    Only tags are given; the certainty is the class's share of the heat of all tags: how sure it is if one of them is
+    right, however little heat they have. Heat (0.9, 0.1), (0.4, 0.3),
     (0.2, 0.8) of three superpixels for two tags, ``hottest``, threshold 0.5: class 0, unknown (0.4 < 0.5 * 0.9),
     class 1; certainty 0.9, 0, 0.8.
     """

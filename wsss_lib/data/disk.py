@@ -7,7 +7,9 @@ from pathlib import Path
 
 from wsss_lib.vocabulary import DataError
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".gif")
+OTHER_PICTURES = (".heic", ".heif", ".avif", ".jp2", ".jxl", ".dng", ".cr2", ".nef", ".arw", ".svg")
+"""Endings of pictures that are not read: whoever reads a folder says that they are there."""
 
 _LONGEST_NAME = 255  # bytes, of one file or folder, on every file system in use
 
@@ -36,6 +38,15 @@ def list_pictures(folder: Path) -> dict[str, Path]:
             )
         pictures[path.stem] = path
     return dict(sorted(pictures.items()))
+
+
+def unread_pictures(folder: Path) -> list[str]:
+    """Names of the pictures of a folder that :func:`list_pictures` leaves out because their format is not read."""
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.suffix.lower() in OTHER_PICTURES and not path.name.startswith(".")
+    )
 
 
 def check_path(path: Path) -> Path:

@@ -112,7 +112,7 @@ def fetch(name: str, folder: Path, report: Report = print) -> Path:
     if target.exists():
         report(f"{name}: {target} is there already; remove it to fetch it again")
         return target
-    with _disk(folder), lock(downloads / f"{wanted.file_name}.lock", waiting_for=name, report=report):
+    with _disk(folder), lock(downloads / ".locks" / wanted.file_name, waiting_for=name, report=report):
         if target.exists():  # another process has fetched it meanwhile
             return target
         whole = _download(wanted, downloads, report)

@@ -116,11 +116,18 @@ def _labels_of(folders: OwnFolders, pictures: Iterable[str], names: Sequence[str
         raise DataError(f"{folders.labels} has label maps without a picture ({few(strange)}); call each as its picture")
     if not found:
         raise DataError(f"{folders.labels} holds no label map; leave out the labels, or give index PNGs")
+    if lossy := sorted(path.name for path in found.values() if path.suffix.lower() != ".png"):
+        raise DataError(
+            f"{folders.labels} has label maps that are no PNG ({few(lossy)}), and other formats change or stretch their"
+            " values; save them as index PNGs"
+        )
     return [found.get(one_spelling(name)) for name in names]
 
 
 def _bounded(paths: Sequence[Path], longest_side: int, index: int) -> Image:
-    return resize_image(read_image(paths[index]), bounded_size(paths[index], longest_side))
+    image = read_image(paths[index])
+    height, width = image.shape[:2]
+    return resize_image(image, bounded((width, height), longest_side))
 
 
 def _bounded_label_map(

@@ -33,6 +33,9 @@ MAX_PIXELS = 100_000_000
 Pillow warns from 89 megapixels on; where warnings are errors, that is the limit.
 """
 
+_PNG_SIGNATURE, _PNG_CHECKSUM = 8, 4
+"""Bytes before the first chunk of a PNG, and behind each."""
+
 
 def read_image(path: Path) -> Image:
     """Any picture Pillow can read, as RGB, turned upright by its EXIF orientation.
@@ -41,6 +44,10 @@ def read_image(path: Path) -> Image:
     """
     with open_picture(path) as picture:
         picture.load()
+        if (picture.format, picture.mode) == ("TIFF", "I"):
+            raise DataError(
+                f"{path} has grey values of 32 bits, whose range is not known; save it with 8 bits a channel"
+            )
         return np.array(_to_rgb(_upright(picture), path), dtype=np.uint8)
 
 
@@ -126,10 +133,10 @@ def open_picture(path: Path) -> Iterator[Pillow.Image]:
 
 
 def picture_size(path: Path) -> Size:
-    """Width and height as ``read_image`` will give them, from the file's header alone."""
+    """Width and height as ``read_image`` will give them; the pixels are not decoded."""
     with open_picture(path) as picture:
         width, height = picture.size
-        return (height, width) if _lies_on_its_side(picture) else (width, height)
+        return (height, width) if _lies_on_its_side(picture, path) else (width, height)
 
 
 def color_overlay(image: Image, label_map: LabelMap, label_space: LabelSpace, alpha: float = 0.5) -> Image:
@@ -252,13 +259,26 @@ def _upright(picture: Pillow.Image) -> Pillow.Image:
         return picture
 
 
-def _lies_on_its_side(picture: Pillow.Image) -> bool:
+def _lies_on_its_side(picture: Pillow.Image, path: Path) -> bool:
     if picture.format == "TIFF":  # Pillow turns these, and their size, by itself
         return False
+    if picture.format == "PNG" and not _png_tells_more(path):
+        return False  # Pillow would decode it to look behind the pixels
     try:
         return picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
     except Exception:  # as in _upright
         return False
+
+
+def _png_tells_more(path: Path) -> bool:
+    """If a PNG has EXIF or text, which may be EXIF, perhaps behind its pixels; chunks are passed over, not read."""
+    with path.open("rb") as file:
+        file.seek(_PNG_SIGNATURE)
+        while len(head := file.read(8)) == 8 and (kind := head[4:]) != b"IEND":
+            if kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                return True
+            file.seek(int.from_bytes(head[:4]) + _PNG_CHECKSUM, os.SEEK_CUR)
+    return False
 
 
 def _to_rgb(picture: Pillow.Image, path: Path) -> Pillow.Image:

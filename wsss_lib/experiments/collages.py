@@ -90,7 +90,7 @@ class Collages:
         )
 
     def collage_of(self, picture: int) -> tuple[Image, LabelMap]:
-        """One training picture with pieces pasted in, and their labels."""
+        """One training picture with pieces pasted in, and their labels; the same for all seeds of a classifier."""
         image, rng = self.stages.scenes("train").image(picture), np.random.default_rng(picture)
         return collage(image, self.cuttings(), self.spots(), self.settings, rng)
 

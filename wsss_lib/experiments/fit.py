@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wsss_lib.data.disk import aside, few, list_pictures, write_whole
+from wsss_lib.data.disk import aside, few, list_pictures, unread_pictures, write_whole
 from wsss_lib.data.folder import OwnFolders, own_label_space, own_sizes
 from wsss_lib.data.label_spaces import did_you_mean
 from wsss_lib.data.simple_images import missing_targets
@@ -56,7 +56,8 @@ def fit(
     Args:
         images: Pictures of any names and sizes.
         tags: CSV (``name,tags``, tags separated by ``|``) or JSON (name -> list of tags) about exactly these pictures.
-        simple_images: One folder of pictures for each class, named as the tags; others only absorb.
+        simple_images: One folder of pictures for each class, named as the tags; others only take heat
+            from places that are neither.
         weights: Folder with a torchvision state dict of MobileNetV2; without it torchvision fetches its own.
         labels: Index PNGs of some of the pictures, only to measure with.
         classes: The classes in order; otherwise all that the tags name, sorted.
@@ -73,10 +74,8 @@ def fit(
     folders = OwnFolders(
         images=images, tags=tags, simple_images=simple_images, labels=labels, label_space=own_label_space(tags, classes)
     )
-    sizes = own_sizes(folders)
-    width, height = np.median(sizes, axis=0).astype(int).tolist()
     profile = own_profile(
-        folders, len(sizes), (width, height), network=network, weights=_weights_file(weights), steps=steps,
+        folders, own_sizes(folders), network=network, weights=_weights_file(weights), steps=steps,
         method=method,
     )  # fmt: skip
     places = Places(profile="own", build=out / "build", weights=weights)
@@ -151,6 +150,9 @@ def _warnings(stages: Stages, folders: OwnFolders) -> list[str]:
     found += [f"{name} is a tag of every picture: its tag says nothing" for name in everywhere]
     if untagged := sorted(set(list_pictures(folders.images)) - set(stages.scenes("train").names)):
         found.append(f"{len(untagged)} pictures have no tag and are not learnt from ({few(untagged)})")
+    for folder in (folders.images, *sorted(filter(Path.is_dir, folders.simple_images.iterdir()))):
+        if unread := unread_pictures(folder):
+            found.append(f"{few(unread)} in {folder}: this format is not read; save as PNG or JPEG")
     return found
 
 

@@ -20,7 +20,8 @@ from wsss_lib.vocabulary import DataError, Image, SettingsError, Tags
 Heat = Literal["maximum", "probability"]
 """What counts as heat. ``maximum``: the map, divided by its maximum per class and picture (specification 1.3).
 ``probability``: the softmax over all classes of the classifier at each place, so that classes compete, and classes that
-only absorb take what belongs to none; not divided by anything, so classes stay comparable (choice)."""
+only absorb take what belongs to none, so that such places weigh less in the mean of a region; not divided by anything,
+so classes stay comparable (choice)."""
 
 
 BACKGROUND_HEAT = 0.2

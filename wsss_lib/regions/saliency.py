@@ -57,7 +57,7 @@ def saliency(image: Image) -> Float32[np.ndarray, "height width"]:
 
 
 def cut(regions: RegionMap) -> RegionMap:
-    """Superpixels cut along a grid of about square cells that is the same when mirrored."""
+    """Superpixels cut along a grid of about square cells, as many to the left as to the right and above as below."""
     side = max(regions.shape) / CELLS
     down, right = (((np.arange(n) + 0.5) / n * max(1, round(n / side))).astype(int) for n in regions.shape)
     cells = down[:, None] * (int(right.max()) + 1) + right

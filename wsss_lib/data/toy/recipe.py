@@ -91,7 +91,10 @@ class Recipe:
             )
 
     def rng(self, index: int, *purpose: int) -> np.random.Generator:
-        """The chance of picture ``index``; ``purpose`` opens further independent streams for the same picture."""
+        """The chance of picture ``index``; ``purpose``, from 1, opens further independent streams for the same picture.
+
+        (0 would open the first one again: NumPy fills up with zeros.)
+        """
         source = zlib.crc32(f"{self.kind}/{self.split}".encode())
         return np.random.default_rng(np.random.SeedSequence((source, self.seed, index, *purpose)))
 

@@ -1,7 +1,10 @@
 """The profile of one's own street pictures (``wsss fit``): the method of ``camvid``, or ``plus``, at fitting sizes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
+
+import numpy as np
 
 from wsss_lib.data.folder import OwnFolders
 from wsss_lib.experiments.profiles.camvid import CAMVID
@@ -18,15 +21,17 @@ _PASSES = 12
 
 
 def own_profile(
-    folders: OwnFolders, count: int, shape: Size, *, network: Network = "mobilenet_v2", weights: str = "torchvision",
+    folders: OwnFolders, sizes: Sequence[Size], *, network: Network = "mobilenet_v2", weights: str = "torchvision",
     steps: int | None = None, method: Method = "paper",
 ) -> Profile:  # fmt: skip
-    """A profile with one role for ``count`` pictures whose typical (width, height) is ``shape``.
+    """A profile with one role for pictures of these (width, height); the medians are what is typical.
 
     ``weights`` names a file of the weights folder, or ``torchvision``; ``steps`` of the segmentation network are
     otherwise 12 passes over the pictures, at least 200. The classifier, the rounds and the network learn for as long
     as in the profile that lends the settings. With ``plus`` the one variant and the network go beyond the paper.
     """
+    width, height = np.median(sizes, axis=0).astype(int).tolist()
+    shape, count = (width, height), len(sizes)
     model = CAMVID.roles["camvid"] if network == "mobilenet_v2" else TOY.main
     pretrained = weights if network == "mobilenet_v2" else "none"
     long_side = max(model.segmentation.input_size)
@@ -44,7 +49,9 @@ def own_profile(
     role = Role(
         dataset="own",
         played_by="your own pictures",
-        source=Source(reader="own", label_space=folders.label_space.name, size=shape, own=folders),
+        source=Source(
+            reader="own", label_space=folders.label_space.name, size=shape, own=folders, largest=max(map(max, sizes)),
+        ),
         classifier=replace(model.classifier, weights=pretrained),
         classifier_per_seed=False,
         whole=model.whole,

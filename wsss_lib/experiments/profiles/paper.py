@@ -3,8 +3,12 @@
 Stated by the paper: VGG16, patches of 512 x 512 (Cityscapes, 4 x 2) and 240 x 240 pixels (CamVid, 4 x 3), three rounds,
 40,000 and 5,000 iterations of the region network, a weight of 0.001 for the centre loss, DeepLab-LargeFOV, FCN and
 DRN-D-105. All else is a choice: sizes, schedules (specification 9), and that the compared systems, which learn from
-whole pictures, see them at half the size, because ten whole Cityscapes pictures do not fit beside a VGG16. The region
-network learns on features that the classifier's backbone computed once (``clustering.network``).
+whole pictures, see them at half the size, because ten whole Cityscapes pictures do not fit beside a VGG16.
+
+What the specification chooses and is not done: the convolutions of the region network do not learn, its features are
+what the classifier's backbone computed once (``clustering.network``), of a conv5 that is not dilated; LargeFOV and FCN
+learn at full size, not at 1024 x 512; DRN-D-105 learns from parts of 641 pixels (840), neither scaled nor turned at
+random, and from nothing.
 """
 
 from dataclasses import replace

@@ -31,7 +31,8 @@ class Source:
 
     ``counts`` of train, val and test pictures and ``simple_count`` per class are what a generator draws; readers of
     files ignore them. ``size`` is (width, height); MSRC-21 and VOC keep their pictures' own sizes. ``simple_pictures``
-    names the tree that the simple pictures of real streets are in; ``own`` are the folders of the reader of that name.
+    names the tree that the simple pictures of real streets are in; ``own`` are the folders of the reader of that name,
+    and ``largest`` is the longer side of the largest of their pictures.
     """
 
     reader: Literal["toy_streets", "toy_scenes", "cityscapes", "camvid", "msrc21", "voc2012", "own"]
@@ -42,11 +43,12 @@ class Source:
     simple_size: Size = (64, 64)
     simple_pictures: Literal["simple_images", "imagenet"] = "simple_images"
     own: OwnFolders | None = None
+    largest: int = 0
 
     @property
     def longest_side(self) -> int:
         """The longer side, in pixels, of the largest pictures that there are."""
-        return self.own.longest_side if self.own else max(self.size)
+        return self.largest or max(self.size)
 
 
 @dataclass(frozen=True, kw_only=True)
