@@ -8,6 +8,7 @@ import pytest
 
 from wsss_lib.clustering.collages import CollageConfig
 from wsss_lib.experiments import collages, pipeline
+from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.profiles import load_profile
 from wsss_lib.vocabulary import IGNORE, SettingsError
 
@@ -97,12 +98,27 @@ def test_the_rounds_learn_from_them(stages, made, monkeypatch):
     assert set(given) == {True}  # the default was made before
 
 
-def test_all_seeds_learn_from_the_same(stages, open_tiny, finished):
-    role = replace(stages.role, classifier_per_seed=False)
+def test_every_seed_has_its_own_and_variants_share_them(stages, open_tiny, finished):
+    """Repetitions that learnt from the same collages would spread too little, and agree too well."""
+    role = replace(stages.role, classifier_per_seed=False, clustering_seeds=(0, 1))
+    pasted = role.variants["pasted"]
+    again = replace(pasted, clustering=replace(pasted.clustering, center_weight=0.5))
+    role = replace(role, variants={**role.variants, "again": again})
     same = open_tiny(finished.places.build, role=role).main
     with same.experiment.store.asking():
-        assert same.collages("pasted", 0).artefact().key == same.collages("pasted", 1).artefact().key
-        assert same.clustering_artefact("pasted", 0).key != same.clustering_artefact("pasted", 1).key
+        one, other, shared = (
+            same.collages(name, seed).artefact() for name, seed in (("pasted", 0), ("pasted", 1), ("again", 1))
+        )
+    assert one.key != other.key == shared.key
+    drawn = [
+        same.collages(name, seed).collage_of(0)[1].tolist()
+        for name, seed in (("pasted", 0), ("pasted", 1), ("again", 1))
+    ]
+    assert drawn[0] != drawn[1] == drawn[2]
+    with same.experiment.store.asking() as asked:
+        for task in MAKERS["clustering"](same):
+            task()
+    assert len({each.artefact.key for each in asked if each.artefact.stage == "collages"}) == 2
 
 
 def test_another_setting_makes_other_rounds_of_this_variant_alone(stages, open_tiny, finished):

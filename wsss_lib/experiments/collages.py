@@ -90,8 +90,11 @@ class Collages:
         )
 
     def collage_of(self, picture: int) -> tuple[Image, LabelMap]:
-        """One training picture with pieces pasted in, and their labels; the same for all seeds of a classifier."""
-        image, rng = self.stages.scenes("train").image(picture), np.random.default_rng(picture)
+        """One training picture with pieces pasted in, and their labels.
+
+        Every seed has its own, as repetitions that share them would look surer than they are; variants share theirs.
+        """
+        image, rng = self.stages.scenes("train").image(picture), np.random.default_rng([self.seed, picture])
         return collage(image, self.cuttings(), self.spots(), self.settings, rng)
 
     def pasted_into(self, picture: int) -> Float16[np.ndarray, "region feature_and_label"]:
@@ -103,13 +106,14 @@ class Collages:
         return np.column_stack([features, label.astype(np.float16)])[label != IGNORE]
 
     def artefact(self) -> Artefact:
-        """What is kept of the regions that were pasted into each picture, the same for all seeds of a classifier."""
+        """What is kept of the regions that were pasted into each picture."""
         stages, features = self.stages, self.stages.variant(self.variant).features
 
         def make(folder: Path) -> None:
             stages.make_each(self.pasted_into, folder, "train", "collages")
 
         params = {"config": self.settings, "superpixels": stages.role.superpixels, "features": features}
+        params["seed"] = self.seed
         inputs = {
             "cuttings": self.cuttings_artefact(),
             "seeds": stages.seeds_artefact(self.variant, self.seed),

@@ -52,8 +52,9 @@ def _clustering(stages: Stages, systems: str = "all") -> list[Task]:
         first.setdefault(each.seed_rule, partial(stages.seeds_artefact, variant, seed))
         first.setdefault(each.features, partial(stages.features_artefact, variant, seed))
     for variant, each in stages.role.variants.items():
-        if collages := stages.collages(variant, stages.variant_seeds(variant)[0]):
-            first.setdefault((each.collages, each.seed_rule, each.features), collages.artefact)
+        for seed in stages.variant_seeds(variant):
+            if collages := stages.collages(variant, seed):
+                first.setdefault((each.collages, each.seed_rule, each.features, seed), collages.artefact)
     rounds = [
         partial(stages.clustering_artefact, variant, seed)
         for variant in stages.role.variants
