@@ -13,6 +13,9 @@ from wsss_lib.experiments.store import Store
 from wsss_lib.vocabulary import SettingsError
 
 
+EARLIER = '{"state": "done", "stamp": {}, "started": "now", "outputs": ["tables/a.csv"]}'
+
+
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
     return Places(profile="smoke", build=tmp_path / "build")
@@ -124,7 +127,7 @@ def test_status_there_and_back(tmp_path: Path):
     assert Status.load(tmp_path / "01.json") == status
 
 
-@pytest.mark.parametrize("content", [None, "{", '{"unknown": 1}', "[]"])
+@pytest.mark.parametrize("content", [None, "{", '{"unknown": 1}', "[]", EARLIER])
 def test_status_missing_or_of_another_kind(tmp_path: Path, content: str | None):
     if content is not None:
         (tmp_path / "01.json").write_text(content)

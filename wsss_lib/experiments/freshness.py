@@ -60,9 +60,10 @@ class Status:
     def load(cls, path: Path) -> "Status | None":
         """The status at ``path``; ``None`` where there is none, or one that cannot be read."""
         try:
-            return cls(**load_json(path)) if path.exists() else None
+            found = cls(**load_json(path)) if path.exists() else None
         except (DataError, TypeError):
             return None
+        return found if found and isinstance(found.outputs, dict) else None  # earlier versions kept no checksums
 
 
 def notebook_stamp(notebook: Path, places: Places, parameters: Mapping[str, Any]) -> Stamp:
