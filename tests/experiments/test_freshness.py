@@ -12,7 +12,6 @@ from wsss_lib.experiments.places import Places
 from wsss_lib.experiments.store import Store
 from wsss_lib.vocabulary import SettingsError
 
-
 EARLIER = '{"state": "done", "stamp": {}, "started": "now", "outputs": ["tables/a.csv"]}'
 
 

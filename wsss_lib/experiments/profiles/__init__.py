@@ -5,8 +5,8 @@ holds the paper's own settings and, where it is silent, the specification's choi
 ``paper-dry`` is its rehearsal on random textures. All run the same code.
 
 The default method (variant ``default``) differs from the paper's own rules in five choices, made for real CamVid.
-Those are kept as the variant ``paper_rules``, read as the specification reads them where the paper is silent, and with
-the settings of ``RegionNetwork`` that they were tried with (on CamVid a smaller one that learns more slowly). Every run
+Those are kept as the variant ``paper_rules``, read as the specification reads them where the paper is silent, with the
+settings of the region network that they were tried with (on CamVid a smaller one that learns more slowly). Every run
 measures both:
 
 1. heat comes from the whole picture at the patches' resolution, not from patches cut out of it;
