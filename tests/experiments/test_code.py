@@ -80,7 +80,7 @@ def test_a_change_reaches_the_stages_that_use_it_and_no_other(monkeypatch):
 
 def test_the_version_of_a_library_counts(monkeypatch):
     before = code_of("superpixels", make)
-    monkeypatch.setattr(code, "_versions", lambda: {**before, "torch": "99"})
+    monkeypatch.setattr(code, "versions", lambda: {**before, "torch": "99"})
     assert {name for name, value in code_of("superpixels", make).items() if value != before[name]} == {"torch"}
 
 

@@ -85,7 +85,7 @@ def code_of(stage: str, make: Callable[..., object], *, system: str = "", reader
     texts = {name.removeprefix("wsss_lib."): statements(file_of(name)) for name in sorted(found)} | glue(make)
     if system:  # perhaps one that a reader has registered from elsewhere
         texts |= glue(SYSTEMS[system])
-    return {**_versions(), **{name: _digest(text) for name, text in texts.items()}}
+    return {**versions(), **{name: _digest(text) for name, text in texts.items()}}
 
 
 def glue(make: Callable[..., object]) -> dict[str, str]:
@@ -214,5 +214,6 @@ def _exists(name: str) -> bool:
 
 
 @cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Name -> version of the libraries that compute, as they are installed."""
     return {name: installed(name) or "not installed" for name in LIBRARIES}

@@ -20,10 +20,9 @@ from stat import S_ISREG
 from typing import Any, Literal
 
 from wsss_lib.data.pictures import fingerprint_of_files
-from wsss_lib.experiments.code import LIBRARIES
+from wsss_lib.experiments.code import versions
 from wsss_lib.experiments.files import is_unfinished, load_json, save_json
 from wsss_lib.experiments.places import REPOSITORY, Places
-from wsss_lib.experiments.provenance import installed
 from wsss_lib.experiments.store import Store, plain
 from wsss_lib.vocabulary import DataError, SettingsError
 
@@ -75,7 +74,7 @@ def notebook_stamp(notebook: Path, places: Places, parameters: Mapping[str, Any]
         "notebook": _hash([json.dumps(_cells(notebook))]),
         "parameters": _hash([json.dumps(plain(parameters), sort_keys=True)]),
         "library": code_fingerprint("wsss_lib"),
-        "environment": _hash([_lock_file(), sys.version, *(f"{name} {installed(name)}" for name in LIBRARIES)]),
+        "environment": _hash([_lock_file(), sys.version, json.dumps(versions())]),
         "data": folder_fingerprint(places.data),
         "weights": folder_fingerprint(places.weights),
         "earlier notebooks": _hash(_earlier(notebook, places)),

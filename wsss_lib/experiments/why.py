@@ -44,7 +44,7 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """``"camvid, predictions, val"``, ``"confusion, round 1 of camvid, clustering, default, seed 0"``."""
+        """``"camvid, superpixels"``, ``"confusion, round 1 of camvid, clustering, default, seed 0"``."""
         params = self.wanted.params
         words = [params.get("dataset", ""), self.wanted.artefact.stage]
         words += [str(params[name]) for name in ("system", "split", "of") if name in params]
