@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from wsss_lib.clustering.relabel import by_classifier, by_nearest_center
+from wsss_lib.clustering.relabel import by_classifier, closeness
 
 
 def test_by_classifier_by_hand():
@@ -18,7 +18,12 @@ def test_by_nearest_centre_by_hand():
     features = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     centers = torch.tensor([[0.0, 0.0], [1.5, 0.0], [4.0, 0.0]])
     tags = torch.tensor([[True, True, True], [True, False, True]])
-    assert by_nearest_center(features, centers, tags).tolist() == [1, 0]
+    assert closeness(features, centers)[0].tolist() == [-1, -0.5, -3]
+    assert nearest(features, centers, tags).tolist() == [1, 0]
+
+
+def nearest(features, centers, tags):
+    return by_classifier(closeness(features, centers), tags)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +42,7 @@ def many():
 
 def test_absent_tags_are_never_assigned(many):
     scores, features, centers, tags = many
-    for labels in (by_classifier(scores, tags), by_nearest_center(features, centers, tags)):
+    for labels in (by_classifier(scores, tags), nearest(features, centers, tags)):
         assert tags[torch.arange(500), labels].all()
 
 
@@ -45,9 +50,9 @@ def test_absent_tags_are_never_assigned(many):
 def test_chunks_give_what_the_whole_gives(many, size):
     scores, features, centers, tags = many
     chunks = zip(scores.split(size), features.split(size), tags.split(size), strict=True)
-    parts = [(by_classifier(s, t), by_nearest_center(f, centers, t)) for s, f, t in chunks]
+    parts = [(by_classifier(s, t), nearest(f, centers, t)) for s, f, t in chunks]
     assert torch.equal(torch.cat([part[0] for part in parts]), by_classifier(scores, tags))
-    assert torch.equal(torch.cat([part[1] for part in parts]), by_nearest_center(features, centers, tags))
+    assert torch.equal(torch.cat([part[1] for part in parts]), nearest(features, centers, tags))
 
 
 def test_with_all_tags_both_are_the_plain_rules(many):
@@ -55,4 +60,4 @@ def test_with_all_tags_both_are_the_plain_rules(many):
     tags = torch.ones(500, 6, dtype=torch.bool)
     assert torch.equal(by_classifier(scores, tags), scores.argmax(1))
     distance = (features[:, None] - centers).square().sum(2)
-    assert torch.equal(by_nearest_center(features, centers, tags), distance.argmin(1))
+    assert torch.equal(nearest(features, centers, tags), distance.argmin(1))

@@ -10,7 +10,7 @@ from wsss_lib.clustering import rounds
 from wsss_lib.clustering.collages import CollageConfig, PastedRegions
 from wsss_lib.clustering.network import RegionNetwork
 from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled
-from wsss_lib.clustering.rounds import ClusteringConfig, RegionSampler, classes_without_regions, cluster
+from wsss_lib.clustering.rounds import ClusteringConfig, RegionSampler, View, classes_without_regions, cluster
 from wsss_lib.training.compute import choose_compute
 from wsss_lib.training.loop import TrainingConfig
 from wsss_lib.training.report import Report
@@ -29,16 +29,56 @@ CONFIG = ClusteringConfig(
 )
 
 
-def run(plane, space, config=CONFIG, *, features=None, seeds=None, certainty=None, tags=None, seed=0, **arguments):
+def run(
+    plane, space, config=CONFIG, *,
+    features=None, pasted=None, more=(), seeds=None, certainty=None, tags=None, seed=0, **arguments,
+):  # fmt: skip
     """All rounds on the plane, with something exchanged."""
     seeds = plane.seeds if seeds is None else seeds
     certainty = np.ones(len(seeds), np.float32) if certainty is None else certainty
     tags = plane.tags if tags is None else tags
-    features = plane.features if features is None else features
-    return list(cluster(features, seeds, certainty, tags, space, config, compute=CPU, seed=seed, **arguments))
+    views = [View(plane.features if features is None else features, pasted), *more]
+    return list(cluster(views, seeds, certainty, tags, space, config, compute=CPU, seed=seed, **arguments))
 
 
 # ------------------------------------------------------------------------------------------------------ known answers
+
+
+def test_two_views_know_more_than_either(plane, three_classes):
+    """One sees where a region lies across, the other how high: neither can tell all three clusters apart."""
+    across, high = (MeanPooled(plane.features.array[:, [axis]], plane.features.counts) for axis in (0, 1))
+
+    def right(features, *more):
+        done = run(plane, three_classes, features=features, more=[View(each) for each in more])
+        return (done[-1].labels == plane.truth).mean()
+
+    assert right(across, high) == 1 > max(right(across), right(high))
+
+
+def test_beside_another_view_the_first_learns_as_it_does_alone(plane, three_classes, monkeypatch):
+    """So that what a second view adds is not mixed with another draw of regions; the second has draws of its own."""
+    learn, learnt = rounds._learn, []
+    monkeypatch.setattr(rounds, "_learn", lambda *arguments: learnt.append(learn(*arguments)) or learnt[-1])
+    config = replace(CONFIG, rounds=1)
+    run(plane, three_classes, config)
+    run(plane, three_classes, config, more=[View(plane.features)])
+    alone, first, second = (each.network.state_dict() for each in learnt)
+    assert all(torch.equal(alone[name], first[name]) for name in alone)
+    assert not torch.equal(first["fc6.weight"], second["fc6.weight"])
+
+
+def test_the_mean_of_the_views_by_hand(plane, three_classes, monkeypatch):
+    """Scores (3, 0, 0) and (-2, 2, 0): the mean is (0.5, 1, 0), class 1, surer of it where class 2 is no tag."""
+    given = {2: [3.0, 0.0, 0.0], 1: [-2.0, 2.0, 0.0]}
+    monkeypatch.setattr(
+        rounds, "_scores", lambda _, pooled, *__: torch.tensor([given[pooled.shape[1]]]).repeat(len(pooled), 1)
+    )
+    more = [View(MeanPooled(plane.features.array[:, :1], plane.features.counts))]
+    config = replace(CONFIG, rounds=1, training=replace(CONFIG.training, steps=1), center_steps=1)
+    (done,) = run(plane, three_classes, config, more=more)
+    assert set(done.labels.tolist()) == {1}
+    expected = torch.tensor([[0.5, 1, 0], [0.5, 1, -torch.inf]]).softmax(1)[:, 1]
+    np.testing.assert_allclose(done.certainty, np.repeat(expected.numpy(), 60), rtol=1e-5)
 
 
 def test_no_region_is_nearest_to_a_class_that_none_taught(plane, three_classes):

@@ -10,7 +10,6 @@ from wsss_lib.baselines.registry import SYSTEMS
 from wsss_lib.clustering.collages import CollageConfig
 from wsss_lib.experiments import code
 from wsss_lib.experiments.code import MADE_BY, READ_BY, code_of, file_of, glue, imports_of, reached, statements
-from wsss_lib.experiments.collages import Collages
 from wsss_lib.experiments.counting import COLOUR_TABLE, MAPS, counted_reference, counted_round
 from wsss_lib.experiments.inputs import FrameFlow
 from wsss_lib.experiments.pipeline import Stages
@@ -155,9 +154,9 @@ def code_behind(experiment, ask):
     ("ask", "reaches"),
     [
         (lambda stages: stages.seeds_artefact("default", 0), {"ClassMaps.heat"}),
-        (lambda stages: stages.features_artefact("default", 0), {"Stages.description_of"}),
+        (lambda stages: stages.views("default", 0)[0].artefact(), {"RegionView.describe", "RegionView.backbone"}),
         (
-            lambda stages: Collages(stages=with_collages(stages), variant="default").artefact(),
+            lambda stages: with_collages(stages).collages("default")[0].artefact(),
             {"Collages.pasted_into", "Collages.spots", "Collages.cuttings", "Stages.label_maps"},
         ),
         (
@@ -174,10 +173,15 @@ def test_what_other_modules_put_together_counts(finished, ask, reaches):
     assert reaches <= code_behind(finished, ask)
 
 
-def test_collages_make_nothing_of_the_papers_method_stale(finished):
-    """A method counts where its name is used: those of collages are called like nothing else."""
-    for ask in (lambda stages: stages.classifier_artefact(0), lambda stages: stages.seeds_artefact("default", 0)):
-        assert not [name for name in code_behind(finished, ask) if name.startswith("Collages.")]
+def test_later_stages_make_nothing_of_the_earlier_ones_stale(finished):
+    """A method counts where its name is used and an object of its class can be had, whatever else has such a name."""
+    for ask in (
+        lambda stages: stages.classifier_artefact(0),
+        lambda stages: stages.seeds_artefact("default", 0),
+        lambda stages: stages.views("default", 0)[0].artefact(),
+    ):
+        assert not [name for name in code_behind(finished, ask) if name.startswith(("Collages.", "Segmentation."))]
+        assert "Stages.rounds" not in code_behind(finished, ask)
 
 
 def test_a_count_does_not_depend_on_what_makes_other_label_maps(finished):

@@ -26,7 +26,7 @@ def stages(finished, open_tiny):
 @pytest.fixture(scope="module")
 def made(stages):
     """Its collages, made."""
-    found = stages.collages("pasted")
+    (found,) = stages.collages("pasted")
     assert found.artefact().complete
     return found
 
@@ -80,22 +80,22 @@ def test_of_every_class_that_stands_for_one_the_first_pictures_are_cut(stages, m
     simple = replace(made.stages.simple, classes=("a", "b", "c"), labels=(0, 1, 2, 0, 0, 1, 2), targets=(4, IGNORE, 0))
     monkeypatch.setitem(vars(stages), "simple", simple)
     monkeypatch.setattr(collages, "MOST", 2)
-    assert collages.Collages(stages=stages, variant="pasted").to_cut == [0, 3, 2, 6]
+    assert stages.collages("pasted")[0].to_cut == [0, 3, 2, 6]
 
 
 def test_the_rounds_learn_from_them(stages, made, monkeypatch):
     """They are handed over, and no other variant gets any."""
-    given, cluster = {}, pipeline.cluster
+    given, cluster = [], pipeline.cluster
 
-    def spied(*arguments, pasted, **others):
-        given[pasted is not None] = pasted
-        return cluster(*arguments, pasted=pasted, **others)
+    def spied(views, *arguments, **others):
+        given.extend(view.pasted for view in views)
+        return cluster(views, *arguments, **others)
 
     monkeypatch.setattr(pipeline, "cluster", spied)
     assert len(stages.rounds("pasted")) == 2
-    np.testing.assert_array_equal(given[True].labels, made.pasted().labels)
-    assert stages.collages("default") is None
-    assert set(given) == {True}  # the default was made before
+    (pasted,) = given  # the default was made before
+    np.testing.assert_array_equal(pasted.labels, made.pasted().labels)
+    assert stages.collages("default") == []
 
 
 def test_every_seed_has_its_own_and_variants_share_them(stages, open_tiny, finished):
@@ -107,11 +107,11 @@ def test_every_seed_has_its_own_and_variants_share_them(stages, open_tiny, finis
     same = open_tiny(finished.places.build, role=role).main
     with same.experiment.store.asking():
         one, other, shared = (
-            same.collages(name, seed).artefact() for name, seed in (("pasted", 0), ("pasted", 1), ("again", 1))
+            same.collages(name, seed)[0].artefact() for name, seed in (("pasted", 0), ("pasted", 1), ("again", 1))
         )
     assert one.key != other.key == shared.key
     drawn = [
-        same.collages(name, seed).collage_of(0)[1].tolist()
+        same.collages(name, seed)[0].collage_of(0)[1].tolist()
         for name, seed in (("pasted", 0), ("pasted", 1), ("again", 1))
     ]
     assert drawn[0] != drawn[1] == drawn[2]
@@ -127,10 +127,10 @@ def test_another_setting_makes_other_rounds_of_this_variant_alone(stages, open_t
         other = open_tiny(finished.places.build, role=replace(stages.role, variants=variants)).main
         with other.experiment.store.asking():
             artefacts = [
-                other.collages("pasted").artefact(),
+                other.collages("pasted")[0].artefact(),
                 *map(other.clustering_artefact, ("pasted", "default"), (0, 0)),
             ]
-            return [each.key for each in artefacts], other.collages("pasted").cuttings_artefact().key
+            return [each.key for each in artefacts], other.collages("pasted")[0].cuttings_artefact().key
 
     (one, rounds, default), cuttings = keys(CONFIG)
     (more, others, same), uncut = keys(replace(CONFIG, pieces=5))
@@ -139,7 +139,7 @@ def test_another_setting_makes_other_rounds_of_this_variant_alone(stages, open_t
 
 def test_a_variant_without_collages_has_no_settings_of_them(stages):
     with pytest.raises(SettingsError, match="'default' of camvid has no collages"):
-        _ = collages.Collages(stages=stages, variant="default").settings
+        _ = collages.Collages(view=stages.views("default", 0)[0]).settings
 
 
 def test_what_cannot_have_collages_is_refused():

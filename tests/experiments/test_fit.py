@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -60,13 +61,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def short(*arguments, **named):
         profile = own_profile(*arguments, **named)
         role = profile.roles["own"]
-        default = role.variants["default"]
-        training = replace(default.clustering.training, steps=3)
-        clustering = replace(default.clustering, training=training, center_steps=1, rounds=1, certain=(0.5,))
+        clustering = role.variants["default"].clustering
+        training = replace(clustering.training, steps=3)
+        clustering = replace(clustering, training=training, center_steps=1, rounds=1, certain=(0.5,))
+        network = replace(role.segmentation, settling_batches=1)
         role = replace(
-            role, variants={"default": replace(default, clustering=clustering)},
+            role, variants={name: replace(each, clustering=clustering) for name, each in role.variants.items()},
             classifier=replace(role.classifier, training=replace(role.classifier.training, steps=3)),
-            segmentation=replace(role.segmentation, settling_batches=1),
+            segmentation=network, beyond={name: replace(each, network=network) for name, each in role.beyond.items()},
         )  # fmt: skip
         return replace(profile, roles={"own": role})
 
@@ -109,13 +111,18 @@ def test_a_folder_becomes_a_network_with_a_report_and_numbers(material: Path, tm
 
 
 @pytest.mark.usefixtures("quick")
-def test_plus_learns_from_collages_too_and_has_a_finer_network(material: Path, tmp_path: Path) -> None:
+def test_plus_has_collages_two_generations_and_a_finer_network(material: Path, tmp_path: Path) -> None:
+    def started(said: list[str]) -> Counter[str]:
+        return Counter(line.partition(":")[0] for line in said if line.endswith("started"))
+
     said = fit_small(material, tmp_path / "paper")
-    assert not any(line.startswith("collages") for line in said)
+    assert "collages" not in started(said)
+    assert started(said)["clustering"] == started(said)["segmentation"] == 1
     assert "method: the paper&#x27;s" in (tmp_path / "paper" / "report.html").read_text()
     out = tmp_path / "plus"
     said = fit_small(material, out, method="plus")
-    assert any(line.startswith("collages") for line in said)
+    twice = {"collages", "clustering", "segmentation"}  # features: seen by the classifier, by the first network
+    assert {name for name, times in started(said).items() if times == 2} == twice | {"region_features"}
     assert json.loads((out / "network.json").read_text())["network"] == "fcn8s_small"
     assert "method: plus" in (out / "report.html").read_text()
     assert len(list(predict_folder(out, material / "images", tmp_path / "labelled"))) == 5

@@ -186,7 +186,7 @@ def test_collages_of_the_method_beyond_the_paper_are_shown(open_tiny, finished: 
     stages = open_tiny(finished.places.build, role=with_collages(finished.main.role)).main
     figure = plates.collages(stages, rows=2)
     assert subtitle(figure) == f"{HERE}; train; method plus; random seed 0"
-    made = stages.collages("more")
+    (made,) = stages.collages("more")
     for label_map, picture in zip(figure.data["pasted"], plates.spread(2, 3), strict=True):
         np.testing.assert_array_equal(label_map, made.collage_of(picture)[1])
     assert kept(finished, "collages")

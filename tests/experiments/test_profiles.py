@@ -21,7 +21,7 @@ from wsss_lib.experiments.profiles import (
     Role,
     load_profile,
 )
-from wsss_lib.experiments.profiles.schema import Beyond
+from wsss_lib.experiments.profiles.schema import Beyond, Generation
 from wsss_lib.experiments.store import plain
 from wsss_lib.localization.patches import fitting_size
 from wsss_lib.segmentation.networks import NETWORKS
@@ -242,19 +242,24 @@ def test_beyond_the_paper_its_method_stays_as_it_is(profile: Profile):
 
 def test_every_part_of_plus_is_taken_out_once():
     role = load_profile("camvid-plus").main
-    plus, paper = role.variants["plus"], role.variants["default"]
-    features = plus.features
+    first, plus, paper = (role.variants[name] for name in ("plus_first", "plus", "default"))
+    features = first.features
     less = {"features": paper.features, "clustering": paper.clustering, "collages": None}
-    assert replace(plus, **less) == paper
+    assert replace(first, **less) == paper
+    learnt = replace(features, size=(721, 545))
+    assert plus == replace(first, previous=Generation(system="plus, one generation", features=learnt))
+    assert plus.described_by == (features, learnt)
     assert plus.collages == CollageConfig(pieces=12, smallest=1 / 600, batch_size=128, weight=0.5)
     assert plus.seed_rule == paper.seed_rule
     assert (features.geometry_copies, features.size, plus.clustering.balance) == (8, (1441, 1089), 0.0)
-    without = {name: variant for name, variant in role.variants.items() if name not in ("default", "plus")}
-    assert without == {
-        "plus_without_geometry": replace(plus, features=replace(features, geometry_copies=0)),
-        "plus_coarse_features": replace(plus, features=replace(features, size=paper.features.size)),
-        "plus_balanced": replace(plus, clustering=paper.clustering),
-        "plus_without_collages": replace(plus, collages=None),
+    assert dict(role.variants) == {
+        "default": paper,
+        "plus": plus,
+        "plus_first": first,
+        "plus_without_geometry": replace(first, features=replace(features, geometry_copies=0)),
+        "plus_coarse_features": replace(first, features=replace(features, size=paper.features.size)),
+        "plus_balanced": replace(first, clustering=paper.clustering),
+        "plus_without_collages": replace(first, collages=None),
     }
     beyond = dict(role.beyond)
     method = beyond.pop("plus")
@@ -262,10 +267,11 @@ def test_every_part_of_plus_is_taken_out_once():
     fine = replace(role.segmentation, network="fcn8s_mobilenet_v2")
     assert method.network == replace(fine, reverse=0.5)
     assert beyond == {
-        "plus, without geometry": replace(method, labels="plus_without_geometry"),
-        "plus, coarse features": replace(method, labels="plus_coarse_features"),
-        "plus, balanced": replace(method, labels="plus_balanced"),
-        "plus, without collages": replace(method, labels="plus_without_collages"),
+        "plus, one generation": replace(method, labels="plus_first"),
+        "plus, one generation, without geometry": replace(method, labels="plus_without_geometry"),
+        "plus, one generation, coarse features": replace(method, labels="plus_coarse_features"),
+        "plus, one generation, balanced": replace(method, labels="plus_balanced"),
+        "plus, one generation, without collages": replace(method, labels="plus_without_collages"),
         "plus, coarse network": replace(method, network=replace(role.segmentation, reverse=0.5)),
         "plus, cross entropy": replace(method, network=fine),
         "paper's labels, network of plus": replace(method, labels="default"),
@@ -278,3 +284,15 @@ def test_labels_that_no_variant_makes_are_refused():
     role = load_profile("camvid-plus").main
     with pytest.raises(SettingsError, match="learns from 'minus', which is no variant"):
         replace(role, beyond={"plus": replace(role.beyond["plus"], labels="minus")})
+
+
+@pytest.mark.parametrize(
+    "system", ["full supervision, fine network", "plus", "nobody"], ids=["true labels", "a second one", "unknown"]
+)
+def test_a_second_generation_goes_on_from_a_first_one_that_learnt_from_tags(system):
+    """From true labels they would come back as deep features and as the labels that the rounds start from."""
+    role = load_profile("camvid-plus").main
+    plus = role.variants["plus"]
+    wrong = replace(plus, previous=replace(plus.previous, system=system))
+    with pytest.raises(SettingsError, match=f"plus of role camvid goes on from '{system}', which is no network of"):
+        replace(role, variants={**role.variants, "plus": wrong})

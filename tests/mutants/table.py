@@ -57,7 +57,7 @@ MUTANTS = (
     Mutant(SEEDS, "1 - share)", "share)", "the surest share is kept", "clustering/test_seeds.py"),
     # relabelling and centre loss (equations 2 and 3)
     Mutant("clustering/relabel.py", "scores.masked_fill(~tags, -torch.inf).argmax(1)", "scores.argmax(1)", "tag mask", "clustering/test_relabel.py"),
-    Mutant("clustering/relabel.py", "centers).masked_fill(~tags, torch.inf).argmin(1)", "centers).argmin(1)", "tag mask of the nearest centre", "clustering/test_relabel.py"),
+    Mutant("clustering/relabel.py", "return -torch.cdist", "return torch.cdist", "nearest, not farthest", "clustering/test_relabel.py"),
     Mutant(CENTER, "(features - self.centers[labels])", "(features + self.centers[labels])", "distance to the own centre", "clustering/test_center_loss.py"),
     Mutant(CENTER, ".mean() / 2", ".mean() / 1", "half the squared distance", "clustering/test_center_loss.py"),
     Mutant(CENTER, "difference = self.centers[labels] - features", "difference = features - self.centers[labels]", "sign of the centre step", "clustering/test_center_loss.py"),
@@ -65,6 +65,7 @@ MUTANTS = (
     Mutant(CENTER, "self.alpha * total", "total", "rate of the centre step", "clustering/test_center_loss.py"),
     Mutant(CENTER, "total / count.clamp(min=1)", "total / (1 + count)", "a class mean", "clustering/test_center_loss.py"),
     Mutant("clustering/network.py", "(pooled.float() - self.mean) / self.scale", "(pooled.float() - self.mean) * self.scale", "standardised features", "clustering/test_network.py"),
+    Mutant(ROUNDS, ").mean(0)\n        picture", ")[0]\n        picture", "both views have a say", "clustering/test_rounds.py"),
     Mutant(ROUNDS, "** -config.balance", "** config.balance", "rare classes are drawn more often", "clustering/test_rounds.py"),
     Mutant(ROUNDS, "min(number, len(config.certain)) - 1", "0", "later rounds learn from more", "clustering/test_rounds.py"),
     Mutant(ROUNDS, "config.center_weight * center(x, truth)", "-config.center_weight * center(x, truth)", "sign of the centre loss", "clustering/test_rounds.py"),

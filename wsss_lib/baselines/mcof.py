@@ -33,7 +33,7 @@ from scipy.ndimage import binary_fill_holes
 from wsss_lib.baselines.network_rounds import region_probability, round_settings, surest_tag
 from wsss_lib.baselines.skeleton import Material, Outcome, Run, train_on_labels
 from wsss_lib.clustering.region_features import MeanPooled, RegionFeatureConfig, describe
-from wsss_lib.clustering.rounds import ClusteringConfig, Round, cluster
+from wsss_lib.clustering.rounds import ClusteringConfig, Round, View, cluster
 from wsss_lib.clustering.seeds import SeedConfig, choose_seeds
 from wsss_lib.localization.patches import fitting_size
 from wsss_lib.regions.pooling import mean_pool
@@ -149,8 +149,8 @@ def mine_regions(
     checkpoint: Path | None = run.checkpoint(f"mcof_regions_{number}")
     return next(
         cluster(
-            features, labels, certainty, material.tags, material.label_space, config.regions, compute=run.compute,
-            seed=int(np.random.default_rng([run.seed, number, 6]).integers(2**31)),
+            [View(features)], labels, certainty, material.tags, material.label_space, config.regions,
+            compute=run.compute, seed=int(np.random.default_rng([run.seed, number, 6]).integers(2**31)),
             folder=None if checkpoint is None else checkpoint.with_suffix(""), report=run.report,
         )
     )  # fmt: skip

@@ -13,10 +13,8 @@ def by_classifier(scores: Float[Tensor, "region class"], tags: Bool[Tensor, "reg
     return scores.masked_fill(~tags, -torch.inf).argmax(1)
 
 
-def by_nearest_center(
-    features: Float[Tensor, "region feature"],
-    centers: Float[Tensor, "class feature"],
-    tags: Bool[Tensor, "region class"],
-) -> Int[Tensor, "region"]:
-    """y_r = argmin over the tags of |x_r - c_c|: the other reading of "use features to re-predict labels"."""
-    return torch.cdist(features, centers).masked_fill(~tags, torch.inf).argmin(1)
+def closeness(
+    features: Float[Tensor, "region feature"], centers: Float[Tensor, "class feature"]
+) -> Float[Tensor, "region class"]:
+    """-|x_r - c_c| in place of f_c(r): the nearest centre, the other reading of "use features to re-predict labels"."""
+    return -torch.cdist(features, centers)

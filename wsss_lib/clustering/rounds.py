@@ -3,6 +3,10 @@
 A round trains a fresh region network in two phases, cross entropy, then cross entropy + lambda * centre loss
 (equation 3), and gives every region a new label among the tags of its picture. Joint training with the centre loss from
 the start pulls everything to the large classes (paper 4.2), hence two phases.
+
+Regions may be described in several ways (not in the paper): then every view of them has a network of its own, and a
+region takes the label for which the mean of their scores is highest, which is that of the geometric mean of their
+probabilities.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +24,7 @@ from wsss_lib.clustering.center_loss import CenterLoss, class_means
 from wsss_lib.clustering.collages import PastedRegions
 from wsss_lib.clustering.network import RegionNetwork
 from wsss_lib.clustering.region_features import RegionFeatures, blocks, mean_and_scale
-from wsss_lib.clustering.relabel import by_classifier, by_nearest_center
+from wsss_lib.clustering.relabel import by_classifier, closeness
 from wsss_lib.clustering.seeds import most_certain
 from wsss_lib.training.compute import Compute
 from wsss_lib.training.loop import TrainingConfig, start_values, train
@@ -80,8 +84,22 @@ class ClusteringConfig:
 
 
 @dataclass(frozen=True)
+class View:
+    """One way to describe all regions: their features, and those of the regions of collages, if there are any.
+
+    Pasted regions (not in the paper; ``collages``) teach the network beside those of the streets; they have no centre
+    and are not relabelled.
+    """
+
+    features: RegionFeatures
+    pasted: PastedRegions | None = None
+
+
+@dataclass(frozen=True)
 class Round:
-    """What a round leaves behind: label and certainty (0..1) of every region, and the losses of both phases."""
+    """What a round leaves behind: label and certainty (0..1) of every region, and the losses of both phases, each the
+    mean over the views.
+    """
 
     labels: Labels
     certainty: Certainty
@@ -90,7 +108,7 @@ class Round:
 
 
 def cluster(
-    features: RegionFeatures,
+    views: Sequence[View],
     seeds: Labels,
     certainty: Certainty,
     tags: TagTable,
@@ -99,17 +117,15 @@ def cluster(
     *,
     compute: Compute,
     seed: int,
-    pasted: PastedRegions | None = None,
     folder: Path | None = None,
     report: Report = SILENT,
 ) -> Iterator[Round]:
     """The rounds, one by one as they are done.
 
     Args:
+        views: one or more descriptions of the same regions.
         seeds: first label of every region of all pictures, ``IGNORE`` where unknown.
         certainty: how sure each seed is, 0..1.
-        pasted: regions of collages, with the same kind of features, that teach the network beside those of the streets
-            (not in the paper; ``collages``); they have no centre and are not relabelled.
         tags: of every picture; regions are relabelled among them.
         folder: where unfinished training is kept, so that a killed run goes on.
 
@@ -124,7 +140,7 @@ def cluster(
         checkpoint = None if folder is None else folder / f"round_{number}"
         share = config.certain[min(number, len(config.certain)) - 1]
         known = most_certain(labels, certainty, share)
-        done = _round(features, known, tags, config, compute, [seed, number], pasted, checkpoint, report)
+        done = _round(views, known, tags, config, compute, [seed, number], checkpoint, report)
         labels, certainty, after = done.labels, done.certainty, f"round {number}"
         yield done
     _warn(labels, tags, label_space, after, report)
@@ -142,20 +158,50 @@ def classes_without_regions(labels: Labels, tags: TagTable, label_space: LabelSp
 
 
 def _round(
-    features: RegionFeatures,
+    views: Sequence[View],
     labels: Labels,
     tags: TagTable,
     config: ClusteringConfig,
     compute: Compute,
     seed: list[int],
-    pasted: PastedRegions | None,
     checkpoint: Path | None,
     report: Report,
 ) -> Round:
+    learnt = []
+    for number, view in enumerate(views):
+        own_seed = [*seed, number] if number else seed  # with further views the first one stays as it is alone
+        kept = checkpoint and checkpoint / f"view_{number + 1}"
+        learnt.append(_learn(view, labels, tags.shape[1], config, compute, own_seed, kept, report))
+    labels, certainty = _relabel(views, learnt, tags, config, compute)
+    phases = zip(*(each.losses for each in learnt), strict=True)
+    return Round(labels, certainty, *(np.mean(phase, axis=0).tolist() for phase in phases))
+
+
+@dataclass(frozen=True)
+class _Learnt:
+    """What a round learnt from one view."""
+
+    network: RegionNetwork
+    center: CenterLoss
+    losses: tuple[list[float], list[float]]
+
+
+def _learn(
+    view: View,
+    labels: Labels,
+    num_classes: int,
+    config: ClusteringConfig,
+    compute: Compute,
+    seed: list[int],
+    checkpoint: Path | None,
+    report: Report,
+) -> _Learnt:
+    """A fresh network on one view, in both phases."""
+    features, pasted = view.features, view.pasted
     sampler = RegionSampler(features, labels, config, seed)
     torch_seed = int(np.random.default_rng(seed).integers(2**31))
     with start_values(torch_seed):
-        network = RegionNetwork(features.width, config.hidden, tags.shape[1], config.dropout)
+        network = RegionNetwork(features.width, config.hidden, num_classes, config.dropout)
     network.mean, network.scale = mean_and_scale(features, seed[0])
     compute.place(network)
 
@@ -186,8 +232,7 @@ def _round(
         network, lambda step: batch(config.training.steps + step), with_centers, config.center_training(),
         compute=compute.alone(), seed=torch_seed + 1, head=[network.scores], report=report,
     )  # fmt: skip
-    labels, certainty = _relabel(network, center, features, tags, config, compute)
-    return Round(labels, certainty, losses, center_losses)
+    return _Learnt(network, center, (losses, center_losses))
 
 
 def _of_pasted(network: RegionNetwork, pasted: PastedRegions | None, batch: Sequence[Tensor]) -> Tensor | float:
@@ -253,30 +298,32 @@ def _start_centers(
 
 @torch.no_grad()
 def _relabel(
-    network: RegionNetwork,
-    center: CenterLoss,
-    features: RegionFeatures,
-    tags: TagTable,
-    config: ClusteringConfig,
-    compute: Compute,
+    views: Sequence[View], learnt: Sequence[_Learnt], tags: TagTable, config: ClusteringConfig, compute: Compute
 ) -> tuple[Labels, Certainty]:
-    """New labels among the tags; certainty is the softmax over the tags of the scores, or of minus the distances."""
-    network.eval()
+    """New labels among the tags; certainty is the softmax over the tags of the scores, the mean over the views."""
     labels, certainty = [], []
-    for picture, pooled in blocks(features):
-        with compute.autocast():
-            x = network.features(pooled.to(compute.device))
-            scores = network.classify(x)
-        allowed = torch.from_numpy(tags[picture]).to(compute.device).expand(len(x), -1)
-        if config.relabel == "classifier":
-            chosen = by_classifier(scores, allowed)
-        else:
-            scores = -torch.cdist(x.float(), center.centers)
-            chosen = by_nearest_center(x.float(), center.centers, allowed)
+    for same_regions in zip(*(blocks(view.features) for view in views), strict=True):
+        scores = torch.stack(
+            [_scores(each, pooled, config, compute) for each, (_, pooled) in zip(learnt, same_regions, strict=True)]
+        ).mean(0)
+        picture = same_regions[0][0]
+        allowed = torch.from_numpy(tags[picture]).to(compute.device).expand(len(scores), -1)
+        chosen = by_classifier(scores, allowed)
         sure = scores.masked_fill(~allowed, -torch.inf).softmax(1).gather(1, chosen[:, None])[:, 0]
         labels.append(chosen)
         certainty.append(sure)
     return torch.cat(labels).cpu().numpy().astype(np.uint8), torch.cat(certainty).cpu().numpy()
+
+
+def _scores(
+    learnt: _Learnt, pooled: Float[Tensor, "region feature"], config: ClusteringConfig, compute: Compute
+) -> Float[Tensor, "region class"]:
+    """Class scores of the network, or how close the regions are to its centres."""
+    network = learnt.network.eval()
+    with compute.autocast():
+        x = network.features(pooled.to(compute.device))
+        scores = network.classify(x)
+    return scores if config.relabel == "classifier" else closeness(x.float(), learnt.center.centers)
 
 
 def _named(folder: Path | None, name: str) -> Path | None:

@@ -99,10 +99,10 @@ def agreement_of_halves(stages: Stages, variant: str) -> float:
 
     It asks for no label of the target. The halves share nothing but the ImageNet network, so what they agree on is not
     what a method makes of single pictures. One division decides little: on CamVid another one moved the number by up to
-    five points (``figures/halves``). Rounds that are missing are made. ``nan`` for ``TRUTH``, and where there are no
-    halves.
+    five points (``figures/halves``). Rounds that are missing are made. ``nan`` for ``TRUTH``, for a second generation,
+    for which each half would need networks of its own, and where there are no halves.
     """
-    if variant == TRUTH or not stages.halves:
+    if not _has_halves(stages, variant):
         return float("nan")
     seed = stages.role.clustering_seeds[0]
     one, other = (stages.label_maps(half.rounds(variant, seed)[-1]) for half in stages.halves)
@@ -118,9 +118,13 @@ def _halves(stages: Stages, variant: str, systems: str) -> float:
     return agreement_of_halves(stages, variant)
 
 
+def _has_halves(stages: Stages, variant: str) -> bool:
+    return variant != TRUTH and stages.role.variants[variant].previous is None and bool(stages.halves)
+
+
 def _halves_are_made(stages: Stages, variant: str) -> bool:
     with stages.experiment.store.asking() as asked:
-        for half in stages.halves if variant != TRUTH else ():
+        for half in stages.halves if _has_halves(stages, variant) else ():
             half.clustering_artefact(variant, stages.role.clustering_seeds[0])
     return all(each.artefact.complete for each in asked)
 

@@ -61,7 +61,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
 
 GLUE = tuple(
     f"wsss_lib.experiments.{name}"
-    for name in ("pipeline", "class_maps", "collages", "segmentation", "counting", "inputs")
+    for name in ("pipeline", "class_maps", "region_views", "collages", "segmentation", "counting", "inputs")
 )
 """The modules that put the work together. What one of them imports from another is followed into it."""
 
@@ -93,7 +93,8 @@ def glue(make: Callable[..., object]) -> dict[str, str]:
     of those of other ``GLUE`` that these import.
 
     A function inside another one counts as that other one, a partial one as what it calls. A method is used where its
-    name is an attribute of anything, because ``self`` cannot be told from its other names.
+    name is an attribute of anything, because ``self`` cannot be told from its other names; but only if what is used
+    names its class, or one that has a field of that class: nothing else can come by an object of it.
     """
     make = make.func if isinstance(make, partial) else make
     return _glue(Path(inspect.getfile(make)), make.__qualname__.partition(".<locals>")[0])
@@ -101,18 +102,27 @@ def glue(make: Callable[..., object]) -> dict[str, str]:
 
 @cache
 def _glue(file: Path, path: str) -> dict[str, str]:
-    used, waiting = {}, [(file, path)]
+    used: dict[tuple[Path, str], str] = {}
+    reach, names, waiting = _within_reach(file), set(_fields(file)), [(file, path)]
+    fields = {owner: of for where, _ in reach for owner, of in _fields(where).items()}
     while waiting:
-        file, path = waiting.pop()
-        if (file, path) not in used:
-            node = _functions(file)[path]
-            used[file, path] = without_words(node)
-            names = set(_names(node)) - _PLUMBING
-            waiting += [(where, each) for where, each in _within_reach(file) if each.rpartition(".")[2] in names]
+        for where, each in waiting:
+            node = _functions(where)[each]
+            used[where, each] = without_words(node)
+            names |= set(_names(node)) - _PLUMBING
+        for _ in fields:  # a field of a field of ...
+            names |= {name for owner in names & fields.keys() for name in fields[owner]}
+        waiting = [each for each in reach if each not in used and _called(each[1], names)]
     paths = [path for _, path in used]
     return {
         path if paths.count(path) == 1 else f"{file.stem}.{path}": text for (file, path), text in sorted(used.items())
     }
+
+
+def _called(path: str, names: set[str]) -> bool:
+    """Whether code with these names can call a function or, where it has the class too, a method by its path."""
+    owner, _, name = path.rpartition(".")
+    return name in names and (not owner or owner in names)
 
 
 @cache
@@ -137,10 +147,30 @@ def _functions(file: Path) -> dict[str, ast.FunctionDef]:
     return found
 
 
+@cache
+def _fields(file: Path) -> dict[str, frozenset[str]]:
+    """Class of a file -> all names in what its fields are said to be."""
+    return {
+        node.name: frozenset(name for each in node.body if isinstance(each, ast.AnnAssign) for name in _named(each))
+        for node in ast.parse(_text(file)).body
+        if isinstance(node, ast.ClassDef)
+    }
+
+
 def _names(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         match node:
             case ast.Attribute(attr=name) | ast.Name(id=name):
+                yield name
+            case ast.arg(annotation=ast.Constant(value=str(name))):
+                yield name
+
+
+def _named(field: ast.AnnAssign) -> Iterator[str]:
+    """Names in an annotation, those of it that is a string among them."""
+    for node in ast.walk(field.annotation):
+        match node:
+            case ast.Name(id=name) | ast.Constant(value=str(name)):
                 yield name
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float16
 
 from wsss_lib.clustering.collages import CollageConfig, PastedRegions, Spot, collage, pasted_labels, spots_of
-from wsss_lib.clustering.region_features import describe
 from wsss_lib.experiments.per_picture import load_array, make_each
+from wsss_lib.experiments.region_views import RegionView
 from wsss_lib.experiments.store import Artefact
 from wsss_lib.regions.cuttings import Cutting, Mask, outline, small, whole_or_cut
 from wsss_lib.regions.superpixels import superpixels
@@ -28,18 +28,20 @@ MOST = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Collages:
-    """The collages of a variant: its seeds say where pieces go, its features describe what was pasted."""
+    """The collages of a variant: its seeds say where pieces go, one of its views describes what was pasted."""
 
-    stages: "Stages"
-    variant: str
-    seed: int = 0
+    view: RegionView
+
+    @property
+    def stages(self) -> "Stages":
+        return self.view.stages
 
     @property
     def settings(self) -> CollageConfig:
         """How much is pasted; ``SettingsError`` for a variant without collages."""
-        config = self.stages.variant(self.variant).collages
+        config = self.stages.variant(self.view.variant).collages
         if config is None:
-            raise SettingsError(f"the variant {self.variant!r} of {self.stages.role.dataset} has no collages")
+            raise SettingsError(f"the variant {self.view.variant!r} of {self.stages.role.dataset} has no collages")
         return config
 
     def cuttings_artefact(self) -> Artefact:
@@ -81,43 +83,38 @@ class Collages:
 
     def spots(self) -> dict[int, list[Spot]]:
         """Class -> where the variant's seeds have something of it."""
-        stages, config = self.stages, self.settings
-        folder = stages.seeds_artefact(self.variant, self.seed).folder
-        return _once(
-            "spots",
-            (folder, config),
-            lambda: spots_of(stages.label_maps(stages.seeds(self.variant, self.seed)), config),
-        )
+        stages, config, whose = self.stages, self.settings, (self.view.variant, self.view.seed)
+        folder = stages.seeds_artefact(*whose).folder
+        return _once("spots", (folder, config), lambda: spots_of(stages.label_maps(stages.seeds(*whose)), config))
 
     def collage_of(self, picture: int) -> tuple[Image, LabelMap]:
         """One training picture with pieces pasted in, and their labels.
 
         Every seed has its own, as repetitions that share them would look surer than they are; variants share theirs.
         """
-        image, rng = self.stages.scenes("train").image(picture), np.random.default_rng([self.seed, picture])
+        image, rng = self.stages.scenes("train").image(picture), np.random.default_rng([self.view.seed, picture])
         return collage(image, self.cuttings(), self.spots(), self.settings, rng)
 
     def pasted_into(self, picture: int) -> Float16[np.ndarray, "region feature_and_label"]:
         """Features of the regions that were pasted into one training picture; the last column is their label."""
-        stages, (image, labels) = self.stages, self.collage_of(picture)
-        regions, backbone = superpixels(image, stages.role.superpixels), stages.classifier(self.seed).backbone
+        image, labels = self.collage_of(picture)
+        regions = superpixels(image, self.stages.role.superpixels)
         label = pasted_labels(labels, regions)
-        features = describe(backbone, image, regions, stages.variant(self.variant).features, compute=stages.compute)
-        return np.column_stack([features, label.astype(np.float16)])[label != IGNORE]
+        return np.column_stack([self.view.describe(image, regions), label.astype(np.float16)])[label != IGNORE]
 
     def artefact(self) -> Artefact:
         """What is kept of the regions that were pasted into each picture."""
-        stages, features = self.stages, self.stages.variant(self.variant).features
+        stages, view = self.stages, self.view
 
         def make(folder: Path) -> None:
             stages.make_each(self.pasted_into, folder, "train", "collages")
 
-        params = {"config": self.settings, "superpixels": stages.role.superpixels, "features": features}
-        params["seed"] = self.seed
+        params = {"config": self.settings, "superpixels": stages.role.superpixels}
+        params |= {"features": view.config, "seed": view.seed}
         inputs = {
             "cuttings": self.cuttings_artefact(),
-            "seeds": stages.seeds_artefact(self.variant, self.seed),
-            "features": stages.features_artefact(self.variant, self.seed),
+            "seeds": stages.seeds_artefact(view.variant, view.seed),
+            "features": view.artefact(),
             "pictures": stages.scenes("train").fingerprint,
         }
         return stages.artefact("collages", params, inputs, make)

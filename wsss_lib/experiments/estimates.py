@@ -5,7 +5,7 @@ Nothing is kept of what they make; what is measured is multiplied by how many th
 
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -18,8 +18,8 @@ import torch
 from wsss_lib.classification.classifier import build_classifier, train_classifier
 from wsss_lib.clustering.collages import PastedRegions
 from wsss_lib.clustering.network import RegionNetwork
-from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFeatures, blocks, describe
-from wsss_lib.clustering.rounds import cluster
+from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, blocks, describe
+from wsss_lib.clustering.rounds import View, cluster
 from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.provenance import peak_memory_mb
 from wsss_lib.experiments.segmentation import (
@@ -148,33 +148,33 @@ def _clustering(stages: Stages, work: Workload) -> Iterator[Estimate]:
     seeds = np.random.default_rng(0).integers(len(stages.label_space), size=2 * count).astype(np.uint8)
     everything = np.ones((2, len(stages.label_space)), dtype=bool)
     for name, variant in role.variants.items():
-        config = variant.features
-        kept, seconds, memory = _timed(
-            lambda config=config: describe(backbone, image, regions, config, compute=compute), compute
-        )
-        if units := work.pictures(work.take("region_features", config=config)):
-            disk = units * kept.nbytes
-            yield _estimate(stages, f"region features, {config.pooling}", units, "pictures", seconds, memory, disk)
-        if units := work.pictures(work.take("collages", config=variant.collages, features=config)):
-            _, more, _ = _timed(lambda: superpixels(image, role.superpixels), compute)  # its own; to paste is quick
-            seconds += more
-            yield _estimate(stages, f"collages, {name}", units, "pictures", seconds, memory, units * kept.nbytes)
-        twice = np.array([count, count])
-        features = (
-            MaskedRoi([kept, kept], [regions, regions], twice, device=compute.device)
-            if config.pooling == "masked_roi"
-            else MeanPooled(np.concatenate([kept, kept]), twice)
-        )
-        pasted = variant.collages and PastedRegions(kept, seeds[:count], variant.collages)
+        views = []
+        for number, config in enumerate(variant.described_by, 1):
+            kept, seconds, memory = _timed(
+                lambda config=config: describe(backbone, image, regions, config, compute=compute), compute
+            )
+            if units := work.pictures(work.take("region_features", config=config)):
+                disk = units * kept.nbytes
+                yield _estimate(stages, f"region features, {config.pooling}", units, "pictures", seconds, memory, disk)
+            if units := work.pictures(work.take("collages", config=variant.collages, features=config)):
+                _, more, _ = _timed(lambda: superpixels(image, role.superpixels), compute)  # its own; to paste is quick
+                seconds, title = seconds + more, f"collages, {name}" + (f", view {number}" if number > 1 else "")
+                yield _estimate(stages, title, units, "pictures", seconds, memory, units * kept.nbytes)
+            twice = np.array([count, count])
+            features = (
+                MaskedRoi([kept, kept], [regions, regions], twice, device=compute.device)
+                if config.pooling == "masked_roi"
+                else MeanPooled(np.concatenate([kept, kept]), twice)
+            )
+            pasted = variant.collages and PastedRegions(kept, seeds[:count], variant.collages)
+            views.append(View(features, pasted))
 
-        def run(steps: int, features=features, settings=variant.clustering, pasted=pasted) -> None:
+        def run(steps: int, views=tuple(views), settings=variant.clustering) -> None:
             short = replace(
                 settings, rounds=1, center_steps=1, certain=(1.0,), training=replace(settings.training, steps=steps)
             )
             sure = np.ones(2 * count, dtype=np.float32)
-            list(cluster(
-                features, seeds, sure, everything, stages.label_space, short, compute=compute, seed=0, pasted=pasted
-            ))  # fmt: skip
+            list(cluster(views, seeds, sure, everything, stages.label_space, short, compute=compute, seed=0))
 
         seconds, memory = _per_step(run, compute)
         asked, rounds = work.take("clustering", variant=variant), variant.clustering.rounds
@@ -182,16 +182,20 @@ def _clustering(stages: Stages, work: Workload) -> Iterator[Estimate]:
         batch = variant.clustering.pictures_per_batch
         yield _estimate(stages, f"clustering, {name}", steps, "steps", seconds, memory, pictures=batch)
         hidden, dropout = variant.clustering.hidden, variant.clustering.dropout
-        network = compute.place(RegionNetwork(features.width, hidden, len(stages.label_space), dropout)).eval()
-        _, seconds, memory = _timed(lambda given=(network, features): _scored(*given, compute), compute)
+        networks = [
+            compute.place(RegionNetwork(view.features.width, hidden, len(stages.label_space), dropout)).eval()
+            for view in views
+        ]
+        _, seconds, memory = _timed(lambda given=(networks, views): _scored(*given, compute), compute)
         yield _estimate(stages, f"relabelling, {name}", rounds * work.pictures(asked), "pictures", seconds / 2, memory)
 
 
 @torch.no_grad()
-def _scored(network: RegionNetwork, features: RegionFeatures, compute: Compute) -> None:
-    for _, pooled in blocks(features):
-        with compute.autocast():
-            network(pooled.to(compute.device))
+def _scored(networks: Sequence[RegionNetwork], views: Sequence[View], compute: Compute) -> None:
+    for network, view in zip(networks, views, strict=True):
+        for _, pooled in blocks(view.features):
+            with compute.autocast():
+                network(pooled.to(compute.device))
 
 
 def _networks(stages: Stages, counts: tuple[int, int, int]) -> Iterator[Estimate]:

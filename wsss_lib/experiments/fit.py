@@ -27,7 +27,7 @@ from wsss_lib.experiments.plates import heat_of, spread
 from wsss_lib.experiments.profiles.own import Network, own_profile
 from wsss_lib.experiments.profiles.plus import Method
 from wsss_lib.experiments.progress import Say, say
-from wsss_lib.experiments.segmentation import Segmentation
+from wsss_lib.experiments.segmentation import OURS, Segmentation
 from wsss_lib.reporting.rendering import one_decimal
 from wsss_lib.reporting.report import Example, report_page
 from wsss_lib.vocabulary import DataError, LabelMap, SettingsError
@@ -84,7 +84,7 @@ def fit(
     warnings = _warnings(stages, folders)
     for line in warnings:
         report(f"warning: {line}")
-    run = Segmentation(stages=stages)
+    run = Segmentation(stages=stages, system=stages.role.plus or OURS)
     trained = run.artefact()
     with writing(out):
         for name in MODEL_FILES:
@@ -170,7 +170,7 @@ def _class_rows(stages: Stages, run: Segmentation) -> pd.DataFrame:
         }
     )
     if (matrix := prediction_confusion(run, "train")) is not None:
-        iou = {"labels": label_confusion(stages, stages.rounds()[-1]), "prediction": matrix}
+        iou = {"labels": label_confusion(stages, stages.rounds(run.learns_from)[-1]), "prediction": matrix}
         for name, counted in iou.items():
             rows[f"IoU of the {name}, %"] = np.round(scores(counted, space).class_iou, 1)
     return rows

@@ -44,17 +44,18 @@ def _classifier(stages: Stages, _: str = "all") -> list[Task]:
 def _clustering(stages: Stages, systems: str = "all") -> list[Task]:
     """What variants do not share comes first: processes make it side by side, while of the same thing one waits.
 
-    With the ablations of what goes beyond the paper come the rounds from halves of the simple pictures.
+    A second generation trains the network that it goes on from. With the ablations of what goes beyond the paper come
+    the rounds of first generations from halves of the simple pictures.
     """
     first: dict[object, Task] = {}
     for variant, each in stages.role.variants.items():
         seed = stages.variant_seeds(variant)[0]
         first.setdefault(each.seed_rule, partial(stages.seeds_artefact, variant, seed))
-        first.setdefault(each.features, partial(stages.features_artefact, variant, seed))
+        first.setdefault(each.features, stages.views(variant, seed)[0].artefact)
     for variant, each in stages.role.variants.items():
         for seed in stages.variant_seeds(variant):
-            if collages := stages.collages(variant, seed):
-                first.setdefault((each.collages, each.seed_rule, each.features, seed), collages.artefact)
+            if each.previous is None and (collages := stages.collages(variant, seed)):
+                first.setdefault((each.collages, each.seed_rule, each.features, seed), collages[0].artefact)
     rounds = [
         partial(stages.clustering_artefact, variant, seed)
         for variant in stages.role.variants
@@ -63,8 +64,8 @@ def _clustering(stages: Stages, systems: str = "all") -> list[Task]:
     halves = [
         partial(half.clustering_artefact, variant, stages.role.clustering_seeds[0])
         for half in stages.halves
-        for variant in stages.role.variants
-        if stages.role.beyond and systems == "all"
+        for variant, each in stages.role.variants.items()
+        if stages.role.beyond and systems == "all" and each.previous is None
     ]
     return [*first.values(), *rounds, *halves]
 

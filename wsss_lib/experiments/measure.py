@@ -72,7 +72,8 @@ def compared_scores(stages: Stages, systems: str = "all") -> pd.DataFrame:
     frames = [system_scores(stages, chosen_systems(stages, systems))]
     if systems in ("all", "finished"):
         finished = systems == "finished"
-        others = [run for run in beyond_runs(stages) if run.system != stages.role.plus]
+        always = plus_runs(stages)
+        others = [run for run in beyond_runs(stages) if run not in always]
         frames = [
             other_network_scores(stages, finished=finished), *frames,
             full_supervision_scores(stages, finished=finished),

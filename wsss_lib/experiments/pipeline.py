@@ -10,12 +10,12 @@ Asking for a late stage makes all earlier ones, so that any notebook can be run 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float16, Int, UInt16
+from jaxtyping import Int, UInt16
 from numpy.typing import DTypeLike
 from safetensors.torch import load_file, save_file
 
@@ -28,8 +28,8 @@ from wsss_lib.classification.classifier import (
     from_simple,
     train_classifier,
 )
-from wsss_lib.clustering.region_features import MaskedRoi, MeanPooled, RegionFeatures, describe
-from wsss_lib.clustering.rounds import Certainty, Labels, cluster
+from wsss_lib.clustering.region_features import RegionFeatures
+from wsss_lib.clustering.rounds import Certainty, Labels, View, cluster
 from wsss_lib.clustering.seeds import choose_seeds
 from wsss_lib.data.pictures import fingerprint_of_files
 from wsss_lib.data.simple_images import half_of
@@ -41,9 +41,12 @@ from wsss_lib.experiments.inputs import FrameFlow, read_flow, read_scenes, read_
 from wsss_lib.experiments.memory import kept
 from wsss_lib.experiments.per_picture import PictureArrays, load_array, make_each
 from wsss_lib.experiments.profiles import Role, Variant
+from wsss_lib.experiments.region_views import RegionView, Trained
+from wsss_lib.experiments.segmentation import Segmentation
 from wsss_lib.experiments.store import Artefact
 from wsss_lib.regions.pooling import mean_pool
 from wsss_lib.regions.superpixels import superpixels
+from wsss_lib.segmentation.predict import Segmenter, load_segmenter
 from wsss_lib.segmentation.pseudo_labels import RegionLabels
 from wsss_lib.training.compute import Compute
 from wsss_lib.training.loop import start_values
@@ -237,35 +240,24 @@ class Stages:
     # ------------------------------------------------------------------------------------- region features, clustering
 
     def features(self, variant: str = "default", seed: int = 0) -> RegionFeatures:
-        """Features of all regions, from the classifier's backbone.
+        """Features of all regions, from the classifier's backbone."""
+        return self.views(variant, seed)[0].features()
 
-        A frozen backbone is the same for every seed, so its features are made once.
-        """
-        artefact, count = self.features_artefact(variant, seed), len(self.scenes("train"))
-        if self.variant(variant).features.pooling == "masked_roi":
-            maps = self.arrays(artefact.folder, count)
-            corners = self.classifier(seed).backbone.align_corners
-            device = self.compute.device
-            return MaskedRoi(maps, self.regions(), self.region_counts, align_corners=corners, device=device)
-        return MeanPooled(self.rows(artefact.folder, count), self.region_counts)
+    def views(self, variant: str, seed: int) -> list[RegionView]:
+        """Every description of the regions that a variant learns from: by the classifier's backbone first."""
+        before = self.before(variant, seed)
+        described_by = [None] if before is None else [None, before]
+        return [RegionView(stages=self, variant=variant, seed=seed, learnt=learnt) for learnt in described_by]
 
-    def features_artefact(self, variant: str, seed: int) -> Artefact:
-        """What is kept of every training picture to describe its regions by."""
-        scenes, config, learnt = self.scenes("train"), self.variant(variant).features, self.role.classifier
-        start = f"{learnt.backbone}, {self.weights_fingerprint(learnt.weights)}"
-        network = start if learnt.frozen else self.classifier_artefact(seed)
+    def before(self, variant: str, seed: int) -> Segmentation | None:
+        """The network from which a variant of a second generation goes on."""
+        previous = self.variant(variant).previous
+        return previous and Segmentation(stages=self, system=previous.system, seed=seed)
 
-        def make(folder: Path) -> None:
-            describe_each = partial(self.description_of, variant=variant, seed=seed)
-            self.make_each(describe_each, folder, "train", f"region features, {config.pooling}")
-
-        inputs = {"network": network, "regions": self.regions_artefact, "pictures": scenes.fingerprint}
-        return self.artefact("region_features", {"config": config}, inputs, make)
-
-    def description_of(self, picture: int, variant: str, seed: int) -> Float16[np.ndarray, "..."]:
-        """What is kept of one training picture to describe its regions by, computed anew."""
-        backbone, image = self.classifier(seed).backbone, self.scenes("train").image(picture)
-        return describe(backbone, image, self.regions()[picture], self.variant(variant).features, compute=self.compute)
+    @lru_cache(maxsize=8)  # noqa: B019
+    def segmenter(self, trained: Trained) -> Segmenter:
+        """A trained segmentation network, ready to be asked; only the last ones are kept."""
+        return load_segmenter(trained.artefact().folder, self.compute)
 
     @lru_cache(maxsize=64)  # noqa: B019
     def arrays(self, folder: Path, count: int, dtype: DTypeLike | None = None) -> PictureArrays:
@@ -277,17 +269,24 @@ class Stages:
         """:meth:`arrays`, one below the other (CamVid's are 0.9 GB)."""
         return np.concatenate([load_array(folder, picture) for picture in range(count)])
 
-    def collages(self, variant: str, seed: int = 0) -> Collages | None:
-        """The collages that a variant learns from besides, if it does."""
-        wanted = self.variant(variant).collages is not None
-        return Collages(stages=self, variant=variant, seed=seed) if wanted else None
+    def collages(self, variant: str, seed: int = 0) -> list[Collages]:
+        """The collages that a variant learns from besides, described by each of its views; empty if it has none."""
+        views = self.views(variant, seed) if self.variant(variant).collages else []
+        return [Collages(view=view) for view in views]
 
     @lru_cache(maxsize=64)  # noqa: B019
     def rounds(self, variant: str = "default", seed: int = 0) -> list[Labels]:
         """Labels of all regions after every round."""
-        artefact = self.clustering_artefact(variant, seed)
-        arrays = load_arrays(artefact.folder / "rounds.npz")
-        return [arrays[f"round_{number}"] for number in range(1, len(arrays) + 1)]
+        arrays = load_arrays(self.clustering_artefact(variant, seed).folder / "rounds.npz")
+        return [arrays[f"round_{number}"] for number in range(1, self.variant(variant).clustering.rounds + 1)]
+
+    def starting_labels(self, variant: str, seed: int) -> tuple[Labels, Certainty]:
+        """What a variant's rounds start from, and how sure it is: its seeds, or the labels that ``before`` learnt."""
+        before = self.before(variant, seed)
+        if before is None:
+            return self.seeds_with_certainty(variant, seed)
+        last = self.clustering_artefact(before.learns_from, seed)
+        return self.rounds(before.learns_from, seed)[-1], load_arrays(last.folder / "rounds.npz")["certainty"]
 
     def clustering_training(self, variant: str = "default", seed: int = 0) -> list[Mapping[str, list[float]]]:
         """Losses of both phases of every round."""
@@ -295,15 +294,19 @@ class Stages:
 
     def clustering_artefact(self, variant: str, seed: int) -> Artefact:
         """Labels and losses of all rounds of a variant."""
-        settings, collages = self.variant(variant), self.collages(variant, seed)
+        settings, before = self.variant(variant), self.before(variant, seed)
+        views, collages = self.views(variant, seed), self.collages(variant, seed)
 
         def make(folder: Path) -> None:
+            pasted = [each.pasted() for each in collages] or [None] * len(views)
+            described = [View(view.features(), each) for view, each in zip(views, pasted, strict=True)]
             done = list(cluster(
-                self.features(variant, seed), *self.seeds_with_certainty(variant, seed), self.tags, self.label_space,
-                settings.clustering, compute=self.compute, seed=seed, pasted=collages and collages.pasted(),
-                folder=folder / "unfinished", report=self.progress(f"clustering, {variant}"),
+                described, *self.starting_labels(variant, seed), self.tags, self.label_space, settings.clustering,
+                compute=self.compute, seed=seed, folder=folder / "unfinished",
+                report=self.progress(f"clustering, {variant}"),
             ))  # fmt: skip
-            save_arrays(folder / "rounds.npz", {f"round_{k}": each.labels for k, each in enumerate(done, 1)})
+            labels = {f"round_{number}": each.labels for number, each in enumerate(done, 1)}
+            save_arrays(folder / "rounds.npz", {**labels, "certainty": done[-1].certainty})
             losses = [{"losses": each.losses, "center_losses": each.center_losses} for each in done]
             save_json(folder / "training.json", losses)
             shutil.rmtree(folder / "unfinished", ignore_errors=True)
@@ -311,11 +314,14 @@ class Stages:
         inputs = {
             "classifier": self.classifier_artefact(seed),
             "seeds": self.seeds_artefact(variant, seed),
-            "features": self.features_artefact(variant, seed),
             "pictures": self.scenes("train").fingerprint,
         }
-        if collages is not None:
-            inputs["collages"] = collages.artefact()
+        if before is not None:
+            inputs["start"] = self.clustering_artefact(before.learns_from, seed)
+        for number, view in enumerate(views, 1):
+            inputs["features" if number == 1 else f"features, view {number}"] = view.artefact()
+        for number, each in enumerate(collages, 1):
+            inputs["collages" if number == 1 else f"collages, view {number}"] = each.artefact()
         return self.artefact("clustering", {"variant": settings, "seed": seed}, inputs, make)
 
     def label_maps(self, labels: Labels) -> RegionLabels:

@@ -189,10 +189,10 @@ def collages(stages: Stages, rows: int = 3) -> PaperFigure:
     ``SettingsError`` if the role has no such method, or it no collages.
     """
     role, seed = stages.role, stages.role.clustering_seeds[0]
-    made = stages.collages(role.beyond[role.plus].labels, seed) if role.plus else None
-    if made is None:
+    made = stages.collages(role.beyond[role.plus].labels, seed) if role.plus else []
+    if not made:
         raise SettingsError(f"nothing learns from collages of {role.played_by}; METHOD=plus does")
-    images, pasted = zip(*map(made.collage_of, spread(rows, len(stages.scenes("train")))), strict=True)
+    images, pasted = zip(*map(made[0].collage_of, spread(rows, len(stages.scenes("train")))), strict=True)
     said = _said(stages, [seed], "train", _method(role.plus, role.plus))
     return _kept(stages, result_figures.collages(images, pasted, stages.label_space, said), "collages")
 

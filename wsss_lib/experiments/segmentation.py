@@ -6,6 +6,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,7 +18,6 @@ from wsss_lib.data.pictures import write_label_map
 from wsss_lib.experiments.files import load_arrays, load_json, save_arrays, save_json
 from wsss_lib.experiments.memory import kept
 from wsss_lib.experiments.names import check_name
-from wsss_lib.experiments.pipeline import Stages
 from wsss_lib.experiments.profiles import TRUTH, Role
 from wsss_lib.experiments.store import Artefact
 from wsss_lib.segmentation.networks import SegmentationNetwork, build_network
@@ -26,12 +26,15 @@ from wsss_lib.segmentation.training import SegmentationConfig, train_segmentatio
 from wsss_lib.training.loop import start_values
 from wsss_lib.vocabulary import PAPER_NETWORK, DataError, LabelMap
 
+if TYPE_CHECKING:
+    from wsss_lib.experiments.pipeline import Stages
+
 OURS = "ours"
 FULL_SUPERVISION = "full supervision"
 """Our network trained on the true label maps: what tags cost is seen beside it. A reference row, never a method."""
 
 
-def chosen_systems(stages: Stages, wanted: str) -> list[str]:
+def chosen_systems(stages: "Stages", wanted: str) -> list[str]:
     """Those systems of a role that ``wanted`` means: ``"all"``, ``"none"``, ``"finished"`` (trained already, with every
     seed), or names separated by commas, of which a role may have settings for some only.
     """
@@ -65,7 +68,7 @@ class Segmentation:
     What goes beyond the paper (``Role.beyond``) has labels and a network of its own.
     """
 
-    stages: Stages
+    stages: "Stages"
     system: str = OURS
     seed: int = 0
     network: str = PAPER_NETWORK
@@ -267,12 +270,12 @@ class Segmentation:
         save_json(folder / "training.json", {"losses": losses, "variant": variant})
 
 
-def our_runs(stages: Stages) -> list[Segmentation]:
+def our_runs(stages: "Stages") -> list[Segmentation]:
     """Our own network on a role, once for every seed."""
     return [Segmentation(stages=stages, seed=seed) for seed in stages.role.segmentation_seeds]
 
 
-def network_runs(stages: Stages) -> list[Segmentation]:
+def network_runs(stages: "Stages") -> list[Segmentation]:
     """The other networks of Table 9 on our labels."""
     role = stages.role
     return [
@@ -282,14 +285,14 @@ def network_runs(stages: Stages) -> list[Segmentation]:
     ]
 
 
-def full_supervision_runs(stages: Stages) -> list[Segmentation]:
+def full_supervision_runs(stages: "Stages") -> list[Segmentation]:
     """Our network trained on the true label maps, where there are any."""
     if stages.scenes("train").label_map is None:
         return []
     return [Segmentation(stages=stages, system=FULL_SUPERVISION, seed=seed) for seed in stages.role.compared_seeds]
 
 
-def beyond_runs(stages: Stages) -> list[Segmentation]:
+def beyond_runs(stages: "Stages") -> list[Segmentation]:
     """What goes beyond the paper, the method itself with every seed first; without true labels there is no ceiling."""
     truth = stages.scenes("train").label_map is not None
     return [
@@ -300,12 +303,19 @@ def beyond_runs(stages: Stages) -> list[Segmentation]:
     ]
 
 
-def plus_runs(stages: Stages) -> list[Segmentation]:
-    """The method that goes beyond the paper, without its ablations; none in profiles that follow the paper."""
-    return [run for run in beyond_runs(stages) if run.system == stages.role.plus]
+def plus_runs(stages: "Stages") -> list[Segmentation]:
+    """The method that goes beyond the paper and the generation before it, without its other ablations; none in profiles
+    that follow the paper.
+    """
+    role = stages.role
+    if not role.plus:
+        return []
+    previous = role.variants[role.beyond[role.plus].labels].previous
+    wanted = {role.plus, *([previous.system] if previous else [])}
+    return [run for run in beyond_runs(stages) if run.system in wanted]
 
 
-def system_runs(stages: Stages, systems: Collection[str] | None = None) -> list[Segmentation]:
+def system_runs(stages: "Stages", systems: Collection[str] | None = None) -> list[Segmentation]:
     """The systems that the paper compares with, all of them or those named."""
     role = stages.role
     return [

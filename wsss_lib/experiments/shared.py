@@ -20,15 +20,17 @@ def _batch_sizes(role: Role) -> dict[str, set[int]]:
     compared = [getattr(config, "training", None) for config in role.systems.values()]
     return {
         "classifier": {role.classifier.training.batch_size},
-        "clustering": {size for variant in role.variants.values() for size in _of_regions(variant)},
+        "clustering": {size for variant in role.variants.values() for size in _of_rounds(role, variant)},
         "segmentation": {config.training.batch_size for config in networks},
         "systems": {(role.compared or role.segmentation).training.batch_size, *(t.batch_size for t in compared if t)},
     }
 
 
-def _of_regions(variant: Variant) -> set[int]:
-    pasted = variant.collages
-    return {variant.clustering.training.batch_size, *([] if pasted is None else [pasted.batch_size])}
+def _of_rounds(role: Role, variant: Variant) -> set[int]:
+    """Of regions, of pasted ones, and of the network that a second generation goes on from."""
+    pasted, previous = variant.collages, variant.previous
+    sizes = {variant.clustering.training.batch_size, *([] if pasted is None else [pasted.batch_size])}
+    return sizes | ({role.beyond[previous.system].network.training.batch_size} if previous else set())
 
 
 def make_together(names: Sequence[str], places: Places, *, processes: int, profile: Profile | None = None) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 
 from wsss_lib.data.folder import OwnFolders
 from wsss_lib.experiments.profiles.camvid import CAMVID
-from wsss_lib.experiments.profiles.plus import Method, plus_network, plus_variant
-from wsss_lib.experiments.profiles.schema import Profile, Role, Size, Source, only_default
+from wsss_lib.experiments.profiles.plus import FIRST, Method, plus_network, plus_variant, second_generation
+from wsss_lib.experiments.profiles.schema import Beyond, Profile, Role, Size, Source, only_default
 from wsss_lib.experiments.profiles.toy import TOY
 from wsss_lib.localization.patches import LocalizationConfig
 
@@ -28,7 +28,8 @@ def own_profile(
 
     ``weights`` names a file of the weights folder, or ``torchvision``; ``steps`` of the segmentation network are
     otherwise 12 passes over the pictures, at least 200. The classifier, the rounds and the network learn for as long
-    as in the profile that lends the settings. With ``plus`` the one variant and the network go beyond the paper.
+    as in the profile that lends the settings. With ``plus`` the default variant and the network go beyond the paper,
+    and from them a second generation goes on, also called ``plus``.
     """
     width, height = np.median(sizes, axis=0).astype(int).tolist()
     shape, count = (width, height), len(sizes)
@@ -39,13 +40,18 @@ def own_profile(
         fitted(shape, side) for side in (long_side, 2 * long_side - 1 if pretrained != "none" else long_side)
     )
     default = model.variants["default"]
-    variants = only_default("dense", replace(default.features, size=fine), default.clustering)
-    learner = model.segmentation
-    if method == "plus":
-        variants = {name: plus_variant(variant) for name, variant in variants.items()}
-        learner = plus_network(learner)
+    variants, beyond = only_default("dense", replace(default.features, size=fine), default.clustering), {}
+    learner = model.segmentation if method == "paper" else plus_network(model.segmentation)
     if steps is None:
         steps = max(200, _PASSES * count // learner.training.batch_size)
+    learner = replace(
+        learner, weights=pretrained, input_size=working, crop_size=working,
+        training=replace(learner.training, steps=steps),
+    )  # fmt: skip
+    if method == "plus":
+        first = plus_variant(variants["default"])
+        variants = {"default": first, "plus": second_generation(first, learner)}
+        beyond = {"plus": Beyond(labels="plus", network=learner), FIRST: Beyond(labels="default", network=learner)}
     role = Role(
         dataset="own",
         played_by="your own pictures",
@@ -59,12 +65,10 @@ def own_profile(
         dense=LocalizationConfig(patch_size=fine, scales=model.dense.scales if model.dense else (1.0,)),
         superpixels=replace(model.superpixels, reference_pixels=480 * 360),
         variants=variants,
-        segmentation=replace(
-            learner, weights=pretrained, input_size=working, crop_size=working,
-            training=replace(learner.training, steps=steps),
-        ),
+        segmentation=learner,
         clustering_seeds=(0,),
         segmentation_seeds=(0,),
+        beyond=beyond,
     )  # fmt: skip
     return Profile(name="own", summary="your own pictures", needs_data=False, roles={"own": role})
 

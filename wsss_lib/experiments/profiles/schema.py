@@ -52,12 +52,21 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Generation:
+    """A network of ``Role.beyond``, ``system`` by name, that has learnt, and how its backbone describes regions."""
+
+    system: str
+    features: RegionFeatureConfig
+
+
+@dataclass(frozen=True, kw_only=True)
 class Variant:
     """How seeds are chosen and clustered: the default method, or one of its alternatives.
 
     ``where`` names the localisation that the seeds come from: ``whole``, ``patches`` or ``dense``. With ``collages``,
     cuttings of the simple pictures, pasted into the training pictures at places of the seeds, teach the region network
-    too.
+    too. With ``previous`` the rounds are of a second generation: they start from the labels that this network learnt
+    from instead of the seeds, and it describes the regions beside the classifier (``clustering.rounds.View``).
     """
 
     where: Where
@@ -66,10 +75,16 @@ class Variant:
     features: RegionFeatureConfig
     clustering: ClusteringConfig
     collages: CollageConfig | None = None
+    previous: Generation | None = None
 
     def __post_init__(self) -> None:
-        if self.collages is not None and self.features.pooling != "mean":
-            raise SettingsError(f"collages need mean-pooled features, not {self.features.pooling}")
+        if self.collages is not None and (other := {each.pooling for each in self.described_by} - {"mean"}):
+            raise SettingsError(f"collages need mean-pooled features, not {', '.join(other)}")
+
+    @property
+    def described_by(self) -> tuple[RegionFeatureConfig, ...]:
+        """The features of every view, the classifier's first."""
+        return (self.features, *([self.previous.features] if self.previous else []))
 
     @property
     def seed_rule(self) -> tuple[Where, Heat, SeedConfig]:
@@ -137,6 +152,17 @@ class Role:
         for name, each in self.beyond.items():
             if each.labels not in (TRUTH, *self.variants):
                 raise SettingsError(f"{name} of role {self.dataset} learns from {each.labels!r}, which is no variant")
+        for name, variant in self.variants.items():
+            if variant.previous and not self._is_first(variant.previous.system):
+                raise SettingsError(
+                    f"{name} of role {self.dataset} goes on from {variant.previous.system!r}, which is no network of"
+                    " ``beyond`` that learnt from labels of a first generation"
+                )
+
+    def _is_first(self, system: str) -> bool:
+        """Whether a network learns from tags alone (and never from true labels), by way of seeds."""
+        labels = self.beyond[system].labels if system in self.beyond else TRUTH
+        return labels != TRUTH and self.variants[labels].previous is None
 
     @property
     def plus(self) -> str:
