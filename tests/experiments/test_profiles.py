@@ -242,7 +242,7 @@ def test_beyond_the_paper_its_method_stays_as_it_is(profile: Profile):
 
 def test_every_part_of_plus_is_taken_out_once():
     role = load_profile("camvid-plus").main
-    first, plus, paper = (role.variants[name] for name in ("plus_first", "plus", "default"))
+    first, plus, paper = (role.variants[name] for name in ("plus", "plus_second_generation", "default"))
     features = first.features
     less = {"features": paper.features, "clustering": paper.clustering, "collages": None}
     assert replace(first, **less) == paper
@@ -254,8 +254,8 @@ def test_every_part_of_plus_is_taken_out_once():
     assert (features.geometry_copies, features.size, plus.clustering.balance) == (8, (1441, 1089), 0.0)
     assert dict(role.variants) == {
         "default": paper,
-        "plus": plus,
-        "plus_first": first,
+        "plus": first,
+        "plus_second_generation": plus,
         "plus_without_geometry": replace(first, features=replace(features, geometry_copies=0)),
         "plus_coarse_features": replace(first, features=replace(features, size=paper.features.size)),
         "plus_balanced": replace(first, clustering=paper.clustering),
@@ -263,11 +263,11 @@ def test_every_part_of_plus_is_taken_out_once():
     }
     beyond = dict(role.beyond)
     method = beyond.pop("plus")
-    assert method.labels == "plus"
+    assert method.labels == "plus_second_generation"
     fine = replace(role.segmentation, network="fcn8s_mobilenet_v2")
     assert method.network == replace(fine, reverse=0.5)
     assert beyond == {
-        "plus, one generation": replace(method, labels="plus_first"),
+        "plus, one generation": replace(method, labels="plus"),
         "plus, one generation, without geometry": replace(method, labels="plus_without_geometry"),
         "plus, one generation, coarse features": replace(method, labels="plus_coarse_features"),
         "plus, one generation, balanced": replace(method, labels="plus_balanced"),
@@ -292,7 +292,9 @@ def test_labels_that_no_variant_makes_are_refused():
 def test_a_second_generation_goes_on_from_a_first_one_that_learnt_from_tags(system):
     """From true labels they would come back as deep features and as the labels that the rounds start from."""
     role = load_profile("camvid-plus").main
-    plus = role.variants["plus"]
+    plus = role.variants["plus_second_generation"]
     wrong = replace(plus, previous=replace(plus.previous, system=system))
-    with pytest.raises(SettingsError, match=f"plus of role camvid goes on from '{system}', which is no network of"):
-        replace(role, variants={**role.variants, "plus": wrong})
+    with pytest.raises(
+        SettingsError, match=f"plus_second_generation of role camvid goes on from '{system}', which is no network of"
+    ):
+        replace(role, variants={**role.variants, "plus_second_generation": wrong})

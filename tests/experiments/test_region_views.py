@@ -10,7 +10,7 @@ from wsss_lib.clustering.collages import CollageConfig
 from wsss_lib.clustering.region_features import describe
 from wsss_lib.experiments import pipeline
 from wsss_lib.experiments.makers import MAKERS
-from wsss_lib.experiments.measure import compared_scores, segmentation_scores
+from wsss_lib.experiments.measure import compared_scores, round_scores, segmentation_scores
 from wsss_lib.experiments.profiles.schema import Beyond, Generation
 from wsss_lib.experiments.segmentation import Segmentation, plus_runs
 
@@ -83,6 +83,15 @@ def test_both_views_describe_the_same_collages(stages):
     assert one.features.shape[1] == stages.features("first").width
     assert other.features.shape[1] == stages.views("second", 0)[1].features().width
     assert stages.collages("second")[0].artefact() == stages.collages("first")[0].artefact()
+
+
+def test_its_curve_begins_where_it_starts(stages):
+    """At the labels after the last round of the first generation, and not at the seeds."""
+    found = round_scores(stages)
+    mean = found.loc[found["metric"] == "miou_class"].set_index(["variant", "stage"])["value"]
+    assert mean["second", "seeds"] == mean["first", "round_2"]
+    assert set(found.loc[found["stage"] == "seeds", "variant"]) == {"second"}
+    assert "seeds" not in set(round_scores(stages, [("second", 0, 2)])["stage"])
 
 
 def test_another_first_network_makes_the_second_generation_anew_and_no_other(role, open_tiny, finished):

@@ -88,7 +88,7 @@ def test_what_variants_do_not_share_is_made_before_the_rounds(tmp_path):
     seeds, *described, one, two, three = MAKERS["clustering"](stages, "none")[:8]
     rounds = MAKERS["clustering"](stages, "none")[8:]
     assert (seeds.func.__name__, seeds.args) == ("seeds_artefact", ("default", 0))
-    different = ["plus_first", "plus_without_geometry", "plus_coarse_features"]
+    different = ["plus", "plus_without_geometry", "plus_coarse_features"]
     views = [task.__self__ for task in described]
     assert [(view.variant, view.seed, view.learnt) for view in views] == [
         (name, 0, None) for name in ("default", *different)

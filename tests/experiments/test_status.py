@@ -63,7 +63,7 @@ def test_newest_model_beyond_the_paper_has_learnt_from_labels_of_its_own(places:
     role = load_profile("toy-plus").main
     own, other = (
         store.artefact("clustering", params={"variant": role.variants[name]}, inputs={}, make=lambda _: None)
-        for name in ("plus", "plus_balanced")
+        for name in ("plus_second_generation", "plus")
     )
     params = {"dataset": role.dataset, "config": role.beyond[role.plus].network, "seed": 0}
     wanted = store.artefact("segmentation", params=params, inputs={"labels": own}, make=lambda _: None)

@@ -61,6 +61,16 @@ def all_rounds(stages: Stages) -> list[tuple[str, int, int]]:
     ]
 
 
+def all_starts(stages: Stages) -> list[tuple[str, tuple[str, int, int]]]:
+    """(variant, (variant, seed, number) of the last round that it goes on from) of all second generations."""
+    return [
+        (name, (before.learns_from, seed, stages.variant(before.learns_from).clustering.rounds))
+        for name in stages.role.variants
+        for seed in stages.variant_seeds(name)
+        if (before := stages.before(name, seed))
+    ]
+
+
 def counted_round(stages: Stages, variant: str, seed: int, number: int) -> Artefact:
     """The confusion matrix of the labels after a round, as :func:`label_confusion`."""
     return _counted(

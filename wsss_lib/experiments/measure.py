@@ -18,6 +18,7 @@ from wsss_lib.experiments.counting import (
     all_references,
     all_rounds,
     all_seeds,
+    all_starts,
     counted_reference,
     counted_round,
     counted_seeds,
@@ -119,10 +120,18 @@ def tag_agreement(stages: Stages) -> pd.DataFrame:
 
 
 def round_scores(stages: Stages, rounds: Sequence[tuple[str, int, int]] | None = None) -> pd.DataFrame:
-    """Labels after every round, of every variant (Tables 6 and 7), or after those (variant, seed, number) alone."""
+    """Labels after every round, of every variant (Tables 6 and 7), or after those (variant, seed, number) alone.
+
+    With all rounds also the labels that second generations start from, in place of their seeds (stage ``seeds``).
+    """
+    starts = all_starts(stages) if rounds is None else []
     rows = [
         _score(stages, matrix_in(counted_round(stages, *each)), "train", f"round_{each[2]}", *each[:2])
         for each in (all_rounds(stages) if rounds is None else rounds)
+    ]
+    rows += [
+        _score(stages, matrix_in(counted_round(stages, *last)), "train", "seeds", variant, last[1])
+        for variant, last in starts
     ]
     return pd.concat(rows, ignore_index=True)
 

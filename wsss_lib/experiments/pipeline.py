@@ -2,7 +2,7 @@
 
 ``Stages`` of a role are the rows of the paper's Figure 2: classifier -> class maps -> superpixels -> seeds -> region
 features -> clustering; beyond the paper ``collages`` come before it. The networks that learn from the labels follow in
-``segmentation``. A method returns values;
+``segmentation``; a second generation of rounds goes on from one of them (``region_views``). A method returns values;
 what is on disk is the store's affair.
 Asking for a late stage makes all earlier ones, so that any notebook can be run alone.
 """

@@ -29,7 +29,7 @@ def own_profile(
     ``weights`` names a file of the weights folder, or ``torchvision``; ``steps`` of the segmentation network are
     otherwise 12 passes over the pictures, at least 200. The classifier, the rounds and the network learn for as long
     as in the profile that lends the settings. With ``plus`` the default variant and the network go beyond the paper,
-    and from them a second generation goes on, also called ``plus``.
+    and from them a second generation goes on.
     """
     width, height = np.median(sizes, axis=0).astype(int).tolist()
     shape, count = (width, height), len(sizes)
@@ -50,8 +50,9 @@ def own_profile(
     )  # fmt: skip
     if method == "plus":
         first = plus_variant(variants["default"])
-        variants = {"default": first, "plus": second_generation(first, learner)}
-        beyond = {"plus": Beyond(labels="plus", network=learner), FIRST: Beyond(labels="default", network=learner)}
+        variants = {"default": first, "second_generation": second_generation(first, learner)}
+        labels = {"plus": "second_generation", FIRST: "default"}
+        beyond = {name: Beyond(labels=variant, network=learner) for name, variant in labels.items()}
     role = Role(
         dataset="own",
         played_by="your own pictures",

@@ -57,17 +57,17 @@ def with_plus(profile: Profile) -> Profile:
     fine = replace(best, reverse=coarse.reverse)
     variants = {
         "default": paper,
-        "plus_first": first,
-        "plus": second_generation(first, best),
+        "plus": first,
+        "plus_second_generation": second_generation(first, best),
         "plus_without_geometry": replace(first, features=replace(features, geometry_copies=0)),
         "plus_coarse_features": replace(first, features=replace(features, size=paper.features.size)),
         "plus_balanced": replace(first, clustering=paper.clustering),
         "plus_without_collages": replace(first, collages=None),
     }
-    method = Beyond(labels="plus", network=best)
+    method = Beyond(labels="plus_second_generation", network=best)
     beyond = {
         "plus": method,
-        FIRST: replace(method, labels="plus_first"),
+        FIRST: replace(method, labels="plus"),
         f"{FIRST}, without geometry": replace(method, labels="plus_without_geometry"),
         f"{FIRST}, coarse features": replace(method, labels="plus_coarse_features"),
         f"{FIRST}, balanced": replace(method, labels="plus_balanced"),
