@@ -8,7 +8,7 @@ import pytest
 
 from wsss_lib.clustering.collages import CollageConfig
 from wsss_lib.clustering.region_features import describe
-from wsss_lib.experiments import pipeline
+from wsss_lib.experiments import pipeline, plates
 from wsss_lib.experiments.makers import MAKERS
 from wsss_lib.experiments.measure import compared_scores, round_scores, segmentation_scores
 from wsss_lib.experiments.profiles.schema import Beyond, Generation
@@ -92,6 +92,12 @@ def test_its_curve_begins_where_it_starts(stages):
     assert mean["second", "seeds"] == mean["first", "round_2"]
     assert set(found.loc[found["stage"] == "seeds", "variant"]) == {"second"}
     assert "seeds" not in set(round_scores(stages, [("second", 0, 2)])["stage"])
+
+
+def test_its_figure_begins_where_it_starts(stages):
+    data = plates.seeds_and_rounds(stages, rows=2, variant="second").data
+    for start, picture in zip(data["seeds"], plates.spread(2, 3), strict=True):
+        np.testing.assert_array_equal(start, stages.label_maps(stages.rounds("first")[-1])[picture])
 
 
 def test_another_first_network_makes_the_second_generation_anew_and_no_other(role, open_tiny, finished):

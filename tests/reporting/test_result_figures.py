@@ -46,6 +46,9 @@ def test_seeds_and_rounds(street: SimpleNamespace, street_space: LabelSpace) -> 
     np.testing.assert_array_equal(shown[5 + 4], colorize(street.seeds, street_space))
     assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "unknown"
     np.testing.assert_array_equal(figure.data["rounds"][1][0], street.seeds)
+    maps = [street.seeds]
+    later = seeds_and_rounds([street.image], maps, [maps], [street.truth], street_space, start="First generation")
+    assert titles(later) == ["Picture", "First generation", "Round 1", "Ground truth"]
 
 
 def test_results_with_and_without_ground_truth(street: SimpleNamespace, street_space: LabelSpace) -> None:

@@ -124,14 +124,12 @@ def round_scores(stages: Stages, rounds: Sequence[tuple[str, int, int]] | None =
 
     With all rounds also the labels that second generations start from, in place of their seeds (stage ``seeds``).
     """
-    starts = all_starts(stages) if rounds is None else []
+    named = [(f"round_{each[2]}", each[0], each) for each in (all_rounds(stages) if rounds is None else rounds)]
+    if rounds is None:
+        named = [*(("seeds", variant, last) for variant, last in all_starts(stages)), *named]
     rows = [
-        _score(stages, matrix_in(counted_round(stages, *each)), "train", f"round_{each[2]}", *each[:2])
-        for each in (all_rounds(stages) if rounds is None else rounds)
-    ]
-    rows += [
-        _score(stages, matrix_in(counted_round(stages, *last)), "train", "seeds", variant, last[1])
-        for variant, last in starts
+        _score(stages, matrix_in(counted_round(stages, *each)), "train", stage, variant, each[1])
+        for stage, variant, each in named
     ]
     return pd.concat(rows, ignore_index=True)
 

@@ -2,8 +2,9 @@
 
 ``Stages`` of a role are the rows of the paper's Figure 2: classifier -> class maps -> superpixels -> seeds -> region
 features -> clustering; beyond the paper ``collages`` come before it. The networks that learn from the labels follow in
-``segmentation``; a second generation of rounds goes on from one of them (``region_views``). A method returns values;
-what is on disk is the store's affair.
+``segmentation``; a second generation of rounds goes on from one of them (``region_views``).
+
+A method returns values; what is on disk is the store's affair.
 Asking for a late stage makes all earlier ones, so that any notebook can be run alone.
 """
 
@@ -281,7 +282,7 @@ class Stages:
         return [arrays[f"round_{number}"] for number in range(1, self.variant(variant).clustering.rounds + 1)]
 
     def starting_labels(self, variant: str, seed: int) -> tuple[Labels, Certainty]:
-        """What a variant's rounds start from, and how sure it is: its seeds, or the labels that ``before`` learnt."""
+        """What a variant's rounds start from, and how sure it is: its seeds, or what ``before`` learnt from."""
         before = self.before(variant, seed)
         if before is None:
             return self.seeds_with_certainty(variant, seed)

@@ -111,16 +111,22 @@ def _at_size_of(image: Image, heat: ClassHeat) -> ClassHeat:
 
 
 def seeds_and_rounds(stages: Stages, rows: int = 3, variant: str = "default", seed: int = 0) -> PaperFigure:
-    """Figure 5: seeds and every round's labels beside the ground truth, for training pictures spread over the set."""
+    """Figure 5: seeds and every round's labels beside the ground truth, for training pictures spread over the set.
+
+    Rounds of a second generation start from the labels of the first one, and not from seeds.
+    """
     scenes = stages.scenes("train")
     chosen = spread(rows, len(scenes))
-    stack = [stages.seeds(variant, seed), *stages.rounds(variant, seed)]
+    stack = [stages.starting_labels(variant, seed)[0], *stages.rounds(variant, seed)]
     seeds, *rounds = [_of_pictures(stages, labels, chosen) for labels in stack]
     truths = ground_truths(scenes, chosen)
     if truths is None:
         raise DataError(f"the training pictures of {stages.role.played_by} have no label maps to compare with")
     said = _said(stages, [seed], "train", _method(variant))
-    figure = result_figures.seeds_and_rounds(_images(scenes, chosen), seeds, rounds, truths, stages.label_space, said)
+    start = "First generation" if stages.variant(variant).previous else "Seeds"
+    figure = result_figures.seeds_and_rounds(
+        _images(scenes, chosen), seeds, rounds, truths, stages.label_space, said, start
+    )
     name = "figure05_seeds_and_rounds" + ("" if variant == "default" else f"_{variant}")
     return _kept(stages, figure, name)
 

@@ -36,13 +36,14 @@ def seeds_and_rounds(
     ground_truths: Sequence[LabelMap],
     label_space: LabelSpace,
     subtitle: str = "",
+    start: str = "Seeds",
 ) -> PaperFigure:
     """Figure 5: one row per picture: the picture, its seeds, its labels after every round, the ground truth.
 
     ``rounds[r][i]`` are the labels of picture i after round r. Where a label is unknown the pale picture shows.
-    ``subtitle`` says whose they are: data, split, method, seed.
+    ``subtitle`` says whose they are: data, split, method, seed; ``start`` what stands in place of seeds.
     """
-    columns = {"Seeds": seeds} | {f"Round {number}": maps for number, maps in enumerate(rounds, 1)}
+    columns = {start: seeds} | {f"Round {number}": maps for number, maps in enumerate(rounds, 1)}
     titles = {"title": "From seeds to labels", "subtitle": subtitle}
     figure = _picture_table(images, columns, ground_truths, label_space, **titles)
     figure.data = {
