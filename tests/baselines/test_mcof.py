@@ -249,7 +249,11 @@ def test_a_run_that_goes_on_from_its_checkpoints_ends_the_same(material, setting
 
     plain, first = outcome(run), outcome(replace(run, folder=tmp_path))
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.pt")}
-    assert names >= {"mcof_regions_1/round_1/view_1/phase_1.pt", "mcof_regions_2/round_1/view_1/phase_1.pt", "mcof_round_2.pt"}
+    assert names >= {
+        "mcof_regions_1/round_1/view_1/phase_1.pt",
+        "mcof_regions_2/round_1/view_1/phase_1.pt",
+        "mcof_round_2.pt",
+    }
     again = outcome(replace(run, folder=tmp_path))
     assert plain.losses == first.losses == again.losses
     assert np.array_equal(plain.labels, again.labels)
